@@ -1,0 +1,126 @@
+#include "cli/commands.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "certs/dev_ca.h"
+#include "cli/conformance/command.h"
+#include "cli/https_client.h"
+#include "server/config.h"
+#include "storage/master_key.h"
+
+namespace qkms::cli {
+
+namespace {
+
+constexpr int kDefaultTimeoutSeconds = 5;
+
+Result<void> dev_pki(const Arguments& arguments) {
+  const std::string folder = arguments.one("--out");
+  const certs::DevPki pki{arguments.all("--kme"), arguments.all("--sae"), arguments.all("--operator"),
+                          arguments.all("--host")};
+  if (auto made = certs::make_dev_pki(folder, pki); !made) return made;
+  fmt::print("{}: made a DEVELOPMENT PKI, good for {} days. Its CAs' keys are not protected: never use it for real.\n",
+             folder, certs::kDevDays);
+  return {};
+}
+
+Result<void> new_master_key(const Arguments& arguments) {
+  const std::string& file = arguments.positional.front();
+  if (auto made = storage::create_master_key(file); !made) return made;
+  fmt::print("{}: made. Without it the store cannot be read: keep a copy, away from the store.\n", file);
+  return {};
+}
+
+Result<void> reference_config(const Arguments&) {
+  fmt::print("{}", server::reference_config());
+  return {};
+}
+
+struct OperatorAccess {
+  HttpsTarget target;
+  certs::TlsFiles files;
+};
+
+// Where the daemon of a configuration can be reached from this machine.
+Result<HttpsTarget> target_of(const server::Config& config) {
+  const auto& listener = config.operators;
+  if (listener.port == 0)
+    return fail(ErrorCode::kInvalid, "option 'operator.listen' has port 0, any free one: give --url as well");
+  const bool is_wildcard = listener.address == "0.0.0.0" || listener.address == "::";
+  return HttpsTarget{is_wildcard ? "127.0.0.1" : listener.address, listener.port};
+}
+
+Result<OperatorAccess> access_of(const Arguments& arguments) {
+  OperatorAccess out{{}, {arguments.one("--cert"), arguments.one("--key"), arguments.one("--ca")}};
+  if (!arguments.has("--config") && (!arguments.has("--url") || !arguments.has("--ca"))) {
+    return fail(ErrorCode::kInvalid, "give --url and --ca, or --config");
+  }
+  Result<HttpsTarget> target = HttpsTarget();
+  if (arguments.has("--config")) {
+    const auto config = server::read_config(arguments.one("--config"));
+    if (!config) return std::unexpected(config.error());
+    if (out.files.ca.empty()) out.files.ca = config->operators.ca;
+    if (!arguments.has("--url")) target = target_of(*config);
+  }
+  if (arguments.has("--url")) target = parse_target(arguments.one("--url"));
+  if (!target) return std::unexpected(target.error());
+  out.target = *target;
+  return out;
+}
+
+// Prints the daemon's answer; anything but 200 is an error, after its text.
+Result<void> ask(const Arguments& arguments, std::string_view method, std::string_view path) {
+  const auto access = access_of(arguments);
+  if (!access) return std::unexpected(access.error());
+  const auto timeout = timeout_ms(arguments, kDefaultTimeoutSeconds);
+  if (!timeout) return std::unexpected(timeout.error());
+  const auto response = https_ask(access->target, method, path, access->files, *timeout);
+  if (!response) return std::unexpected(response.error());
+  fmt::print("{}{}", response->body, response->body.empty() || response->body.ends_with('\n') ? "" : "\n");
+  if (response->status == 200) return {};
+  return fail(ErrorCode::kClosed, fmt::format("{} port {} answered {} to {}", access->target.host, access->target.port,
+                                              response->status, path));
+}
+
+const ArgumentSpec kOperatorArguments = {
+    {{"--cert", "FILE", Given::kOnce, "Your certificate as an operator, PEM."},
+     {"--key", "FILE", Given::kOnce, "Its private key, PEM, mode 0600."},
+     {"--ca", "FILE", Given::kAtMostOnce, "The CA that the daemon's certificate must come from, PEM."},
+     {"--url", "URL", Given::kAtMostOnce, "The daemon's operator listener: https://HOST:PORT."},
+     {"--config", "FILE", Given::kAtMostOnce, "The daemon's configuration: gives --url and --ca on its own machine."},
+     {"--timeout", "SECONDS", Given::kAtMostOnce, "How long to wait; 5 when not given."}},
+    {}};
+
+Command operator_command(std::string_view name, std::string_view sentence, std::string_view method,
+                         std::string_view path) {
+  return {name, sentence, kOperatorArguments,
+          [method, path](const Arguments& arguments) { return ask(arguments, method, path); }};
+}
+
+}  // namespace
+
+std::vector<Command> commands() {
+  const ArgumentSpec pki = {
+      {{"--out", "DIR", Given::kOnce, "A folder that is new or empty."},
+       {"--kme", "ID", Given::kAnyTimes, "A KME; repeat for more."},
+       {"--sae", "ID", Given::kAnyTimes, "An SAE; repeat for more."},
+       {"--operator", "NAME", Given::kAnyTimes, "An operator; repeat for more."},
+       {"--host", "NAME", Given::kAnyTimes, "A further DNS name or IP address of the KMEs; repeat for more."}},
+      {}};
+  return {
+      operator_command("live", "Ask a daemon whether it runs.", "GET", "/livez"),
+      operator_command("ready", "Ask a daemon whether it can hand out keys, and what hinders it.", "GET",
+                       "/readyz?verbose"),
+      operator_command("metrics", "Print a daemon's metrics as Prometheus reads them.", "GET", "/metrics"),
+      operator_command("reload", "Have a daemon read its configuration again; on an error all stays as it was.", "POST",
+                       "/reload"),
+      conformance::conformance_command(),
+      {"dev-pki", "Make certificates for demonstrations and tests.", pki, dev_pki},
+      {"new-master-key", "Make the key that seals a store.", {{}, {"FILE"}}, new_master_key},
+      {"reference-config", "Print every option of qkmsd's configuration.", {}, reference_config},
+  };
+}
+
+}  // namespace qkms::cli

@@ -1,0 +1,129 @@
+#include "cli/conformance/http_answer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cli/http_text.h"
+
+namespace qkms::cli::conformance {
+
+namespace {
+
+constexpr std::size_t kFirstBufferBytes = 16 * 1024;
+
+std::unexpected<Error> malformed(std::string_view what) {
+  return fail(ErrorCode::kCorrupt, "the answer is malformed: " + std::string(what));
+}
+
+// The head of an answer, without the empty line behind it.
+Result<HttpAnswer> read_head(std::string_view head) {
+  HttpAnswer out;
+  const auto line = head.substr(0, head.find("\r\n"));
+  const bool is_1_1 = line.starts_with("HTTP/1.1 ");
+  if ((!is_1_1 && !line.starts_with("HTTP/1.0 ")) || line.size() < 12 || !parse_number(line.substr(9, 3), out.status) ||
+      out.status < 100)
+    return malformed("no status line");
+  head.remove_prefix(std::min(line.size() + 2, head.size()));
+  while (!head.empty()) {
+    const auto next = head.substr(0, head.find("\r\n"));
+    const auto colon = next.find(':');
+    if (colon == std::string_view::npos) return malformed("a header without a colon");
+    out.headers.push_back({std::string(next.substr(0, colon)), std::string(trimmed(next.substr(colon + 1)))});
+    head.remove_prefix(std::min(next.size() + 2, head.size()));
+  }
+  out.keeps_connection = is_1_1 && !equal_ignoring_case(out.header("Connection"), "close");
+  return out;
+}
+
+SecretBytes copy_of(std::string_view text) {
+  SecretBytes out(text.size());
+  if (!text.empty()) std::memcpy(out.reveal_mutable().data(), text.data(), text.size());
+  return out;
+}
+
+using OrMore = Result<std::optional<SecretBytes>>;  // nothing: more has to come
+
+// RFC 9112 §7.1; extensions and trailers are passed over.
+OrMore read_chunks(std::string_view bytes) {
+  SecretBuffer out;
+  while (true) {
+    const auto end = bytes.find("\r\n");
+    if (end == std::string_view::npos) return OrMore();
+    std::size_t size = 0;
+    if (!parse_number(trimmed(bytes.substr(0, std::min(end, bytes.find(';')))), size, 16))
+      return malformed("a chunk without a size");
+    bytes.remove_prefix(end + 2);
+    if (size == 0) {
+      const bool has_ended = bytes.starts_with("\r\n") || bytes.contains("\r\n\r\n");
+      return has_ended ? OrMore(SecretBytes::copy_of(out.bytes())) : OrMore();
+    }
+    if (size > bytes.size() || bytes.size() - size < 2) return OrMore();
+    std::memcpy(out.room(size).data(), bytes.data(), size);
+    out.grow(size);
+    if (bytes.substr(size, 2) != "\r\n") return malformed("a chunk does not end");
+    bytes.remove_prefix(size + 2);
+  }
+}
+
+OrMore read_body(HttpAnswer& answer, std::string_view bytes, Stream stream) {
+  if (answer.status == 204 || answer.status == 304) return SecretBytes();
+  if (equal_ignoring_case(answer.header("Transfer-Encoding"), "chunked")) {
+    answer.body_end = BodyEnd::kChunks;
+    return read_chunks(bytes);
+  }
+  const auto stated = answer.header("Content-Length");
+  if (!stated.empty()) {
+    answer.body_end = BodyEnd::kContentLength;
+    std::size_t size = 0;
+    if (!parse_number(stated, size) || size > kMaxAnswerBytes) return malformed("its Content-Length");
+    if (size > bytes.size()) return OrMore();
+    return copy_of(bytes.substr(0, size));
+  }
+  answer.keeps_connection = false;
+  if (stream == Stream::kOpen) return OrMore();
+  return copy_of(bytes);
+}
+
+}  // namespace
+
+std::string_view HttpAnswer::header(std::string_view name) const {
+  const auto found =
+      std::ranges::find_if(headers, [&](const auto& one) { return equal_ignoring_case(one.name, name); });
+  return found == headers.end() ? std::string_view() : std::string_view(found->value);
+}
+
+std::span<std::uint8_t> SecretBuffer::room(std::size_t size) {
+  if (bytes_.size() - size_ < size) {
+    SecretBytes larger(std::max({bytes_.size() * 2, size_ + size, kFirstBufferBytes}));
+    std::ranges::copy(bytes(), larger.reveal_mutable().begin());
+    bytes_ = std::move(larger);
+  }
+  return bytes_.reveal_mutable().subspan(size_);
+}
+
+std::string_view SecretBuffer::view() const { return {reinterpret_cast<const char*>(bytes_.reveal().data()), size_}; }
+
+Result<std::optional<HttpAnswer>> read_answer(const SecretBuffer& received, Stream stream) {
+  std::string_view bytes = received.view();
+  if (bytes.size() > kMaxAnswerBytes) return malformed("it is too large");
+  const auto unfinished = [stream]() -> Result<std::optional<HttpAnswer>> {
+    if (stream == Stream::kClosed) return malformed("the server closed before its end");
+    return std::optional<HttpAnswer>();
+  };
+  while (true) {
+    const auto end = bytes.find("\r\n\r\n");
+    if (std::min(end, bytes.size()) > kMaxHeadBytes) return malformed("its head is too large");
+    if (end == std::string_view::npos) return unfinished();
+    auto answer = read_head(bytes.substr(0, end));
+    if (!answer) return std::unexpected(answer.error());
+    bytes.remove_prefix(end + 4);
+    if (answer->status < 200) continue;
+    auto body = read_body(*answer, bytes, stream);
+    if (!body) return std::unexpected(body.error());
+    if (!*body) return unfinished();
+    answer->body = std::move(**body);
+    return std::optional<HttpAnswer>(std::move(*answer));
+  }
+}
+
+}  // namespace qkms::cli::conformance

@@ -1,0 +1,226 @@
+#include "kms/channel.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include <fmt/format.h>
+
+#include "kms/planted_bug.h"
+
+namespace qkms::kms {
+
+bool pair_agrees(const api::Hello& a, const api::Hello& b) {
+  const auto remembers = [](const api::Hello& sender, const api::Hello& receiver) {
+    return sender.acknowledged <= receiver.received && receiver.received <= sender.sent;
+  };
+  return a.pair_epoch != 0 && a.pair_epoch == b.pair_epoch && a.peer_incarnation == b.incarnation &&
+         b.peer_incarnation == a.incarnation && remembers(a, b) && remembers(b, a);
+}
+
+Channel::Channel(const NodeRow& own, PeerRow row, std::vector<OutboxRow> outbox)
+    : self_(own.self), incarnation_(own.incarnation), row_(std::move(row)) {
+  assert(own.id_key.size() == id_key_.size());
+  std::ranges::copy(own.id_key.reveal(), id_key_.begin());
+  for (OutboxRow& message : outbox) outbox_.push_back({message.sequence, std::move(message.message)});
+}
+
+bool Channel::will_send_offer(const LinkId& link, const BlockId& block) const {
+  return std::ranges::any_of(outbox_, [&](const api::Numbered& numbered) {
+    const auto* offer = std::get_if<api::BlockOffer>(&numbered.message);
+    return numbered.sequence >= unsent_from_ && offer != nullptr && offer->link == link && offer->block == block;
+  });
+}
+
+bool Channel::rejection_under_way(const LinkId& link, const BlockId& block) const {
+  return std::ranges::any_of(outbox_, [&](const api::Numbered& numbered) {
+    const auto* reject = std::get_if<api::BlockReject>(&numbered.message);
+    return reject != nullptr && reject->link == link && reject->block == block;
+  });
+}
+
+// --- sessions
+// ----------------------------------------------------------------------------------------------------------------------
+
+api::Hello Channel::hello() const {
+  api::Hello hello;
+  hello.sender = self_;
+  hello.incarnation = incarnation_;
+  hello.peer_incarnation = row_.peer_incarnation;
+  hello.pair_epoch = row_.pair_epoch;
+  hello.sent = row_.sent;
+  hello.acknowledged = row_.acknowledged;
+  hello.received = row_.received;
+  hello.id_key = id_key_;
+  return hello;
+}
+
+void Channel::session_up(SessionId session, Batch& batch) {
+  if (connected()) batch.effects.closes.push_back({peer(), session_, "replaced by a new session"});
+  session_ = session;
+  state_ = State::kGreeting;
+  acknowledgement_due_ = heartbeat_due_ = false;
+  last_heard_ = last_sent_ = batch.now;
+  my_hello_ = hello();
+  batch.effects.sends.push_back({peer(), session_, {0, my_hello_}});
+}
+
+void Channel::session_down(SessionId session) {
+  if (is_current(session)) state_ = State::kDown;
+}
+
+void Channel::close(const std::string& why, NoticeKind kind, Batch& batch) {
+  batch.notice(kind, peer().str(), why);
+  batch.effects.closes.push_back({peer(), session_, why});
+  state_ = State::kDown;
+}
+
+std::vector<Range> Channel::ranges_assigned(std::uint64_t record) const {
+  for (const api::Numbered& numbered : outbox_) {
+    const auto* assign = std::get_if<api::Assign>(&numbered.message);
+    if (assign != nullptr && assign->record == record) return assign->ranges;
+  }
+  return {};
+}
+
+bool Channel::outbox_is_whole() const {
+  std::uint64_t expected = row_.acknowledged;
+  for (const api::Numbered& numbered : outbox_) {
+    if (numbered.sequence != ++expected) return false;
+  }
+  return expected == row_.sent;
+}
+
+void Channel::forget_agreement() {
+  ++row_.pair_epoch;  // so that the next two Hellos do not agree
+  row_changed_ = true;
+}
+
+void Channel::diverged(const std::string& why, Batch& batch) {
+  forget_agreement();
+  close(why, NoticeKind::kProtocolError, batch);
+}
+
+Channel::Greeting Channel::greet(const api::Hello& theirs, Batch& batch) {
+  if (state_ != State::kGreeting) {
+    close("a second hello in one session", NoticeKind::kProtocolError, batch);
+    return Greeting::kRefused;
+  }
+  if (theirs.sender != peer()) {
+    close(fmt::format("its certificate says {}, its hello says {}", peer().str(), theirs.sender.str()),
+          NoticeKind::kProtocolError, batch);
+    return Greeting::kRefused;
+  }
+  if (std::min(theirs.version_max, api::kPeerVersionMax) < std::max(theirs.version_min, api::kPeerVersionMin)) {
+    close(fmt::format("no protocol version in common: it speaks {} to {}, we {} to {}", theirs.version_min,
+                      theirs.version_max, api::kPeerVersionMin, api::kPeerVersionMax),
+          NoticeKind::kProtocolError, batch);
+    return Greeting::kRefused;
+  }
+  state_ = State::kOpen;
+  row_.peer_id_key = theirs.id_key;
+  row_changed_ = true;
+  if (!pair_agrees(my_hello_, theirs)) {
+    reset(theirs, batch);
+    return Greeting::kReset;
+  }
+  // What they have is not sent again. But it counts as acknowledged only when a frame says so: what they had to say
+  // about it, a refusal perhaps, comes before that frame.
+  unsent_from_ = theirs.received + 1;
+  acknowledgement_due_ = true;
+  batch.notice(NoticeKind::kPairResumed, peer().str(),
+               fmt::format("pair epoch {}, {} messages to send again", row_.pair_epoch, row_.sent - theirs.received));
+  return Greeting::kResumed;
+}
+
+void Channel::reset(const api::Hello& theirs, Batch& batch) {
+  row_.pair_epoch = std::max(my_hello_.pair_epoch, theirs.pair_epoch) + 1;
+  row_.peer_incarnation = theirs.incarnation;
+  row_.sent = row_.acknowledged = row_.received = row_.last_record = 0;
+  unsent_from_ = 1;
+  outbox_.clear();
+  // Messages of the old epoch that this very batch posted must not reach the store either.
+  std::erase_if(batch.changes.new_outbox, [&](const OutboxRow& message) { return message.peer == peer(); });
+  std::erase_if(batch.changes.acknowledged_outbox, [&](const auto& done) { return done.first == peer(); });
+  batch.changes.cleared_outboxes.push_back(peer());
+  const bool first_contact = my_hello_.pair_epoch == 0 && theirs.pair_epoch == 0;
+  batch.notice(first_contact ? NoticeKind::kPairMet : NoticeKind::kPairReset, peer().str(),
+               fmt::format("the pair starts afresh in epoch {}", row_.pair_epoch));
+}
+
+// --- messages
+// ----------------------------------------------------------------------------------------------------------------------
+
+std::uint64_t Channel::post(api::Message message, Batch& batch) {
+  const std::uint64_t number = ++row_.sent;
+  row_changed_ = true;
+  batch.changes.new_outbox.push_back({peer(), number, message});
+  outbox_.push_back({number, std::move(message)});
+  return number;
+}
+
+bool Channel::accept(const api::Numbered& numbered, Batch& batch) {
+  acknowledgement_due_ = true;
+  if (numbered.sequence <= row_.received) return planted(Bug::kHandleTwice);
+  if (numbered.sequence != row_.received + 1) {
+    close(fmt::format("message {} came after {}", numbered.sequence, row_.received), NoticeKind::kProtocolError, batch);
+    return false;
+  }
+  row_.received = numbered.sequence;
+  row_changed_ = true;
+  return true;
+}
+
+bool Channel::accept_record(std::uint64_t record) {
+  if (row_.last_record != 0 && record <= row_.last_record) return false;
+  row_.last_record = record;
+  row_changed_ = true;
+  return true;
+}
+
+bool Channel::acknowledge(std::uint64_t number, Batch& batch) {
+  if (number > row_.sent) {
+    close(fmt::format("it acknowledges message {}, we have sent {}", number, row_.sent), NoticeKind::kProtocolError,
+          batch);
+    return false;
+  }
+  if (number <= row_.acknowledged) return true;
+  row_.acknowledged = number;
+  row_changed_ = true;
+  while (!outbox_.empty() && outbox_.front().sequence <= number) outbox_.pop_front();
+  batch.changes.acknowledged_outbox.emplace_back(peer(), number);
+  return true;
+}
+
+void Channel::tick(Millis heartbeat_ms, Millis silence_ms, Batch& batch) {
+  if (!connected()) return;
+  if (batch.now - last_heard_ > silence_ms) {
+    close("no frame for too long", NoticeKind::kPeerSilent, batch);
+  } else if (open() && batch.now - last_sent_ >= heartbeat_ms) {
+    heartbeat_due_ = true;
+  }
+}
+
+void Channel::flush(bool ledger_changed, const Ledger& ledger, std::uint64_t next_extent, Batch& batch) {
+  if (open()) {
+    const auto first = std::ranges::lower_bound(outbox_, unsent_from_, {}, &api::Numbered::sequence);
+    for (auto at = first; at != outbox_.end(); ++at) {
+      // Only the last frame carries the new acknowledgement: an AssignRefuse must be read before the Assign counts as
+      // done.
+      const bool last = std::next(at) == outbox_.end();
+      batch.effects.sends.push_back({peer(), session_, {last ? row_.received : 0, *at}});
+    }
+    if (first == outbox_.end() && (acknowledgement_due_ || heartbeat_due_)) {
+      batch.effects.sends.push_back({peer(), session_, {row_.received, api::Heartbeat{}}});
+    }
+    if (first != outbox_.end() || acknowledgement_due_ || heartbeat_due_) last_sent_ = batch.now;
+    unsent_from_ = row_.sent + 1;
+    acknowledgement_due_ = heartbeat_due_ = false;
+  }
+  if (std::exchange(row_changed_, false) || ledger_changed) {
+    row_.ledger = ledger;
+    row_.next_extent = next_extent;
+    batch.changes.put_peers.push_back(row_);
+  }
+}
+
+}  // namespace qkms::kms

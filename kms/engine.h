@@ -1,0 +1,79 @@
+// The engine: everything that decides something about keys, as one deterministic state machine.
+//
+// Operation: for each batch, needs() says what the store must load, handle() takes the events in order, finish()
+// completes the batch's changes and effects. Node (node.h) is the only caller. The engine believes that what it
+// recorded is stored: when a commit fails, it is thrown away and a new one is made from the store. Concurrency: one
+// thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+
+#include "kms/assignments.h"
+#include "kms/block_exchange.h"
+#include "kms/event.h"
+#include "kms/key_service.h"
+#include "kms/pair.h"
+
+namespace qkms::kms {
+
+class Engine {
+ public:
+  // From what the store has; `snapshot.node` is filled. `policy` and `random` must outlive the engine.
+  Engine(const Policy& policy, Snapshot snapshot, Random& random);
+
+  // Once, before anything else: withdraws what a previous life has left unanswered.
+  void recover(Batch& batch);
+
+  // Another policy for the same KME. Requests under way go on; those towards a peer that is gone are answered as when
+  // it cannot be reached. `stored` is what the store has, where lacks_links_of() says that it is needed.
+  void replace_policy(const Policy& policy, Snapshot stored, Batch& batch);
+  // Whether that policy has links that we do not: then the store may have blocks of them from earlier.
+  bool lacks_links_of(const Policy& policy) const;
+
+  Needs needs(std::span<const Event> events, Millis now) const;
+  void begin(Batch& batch);
+  void handle(Event event, Batch& batch);
+  void finish(Batch& batch);
+
+  // Requests that wait for a peer: their callers must get an answer even if the engine goes.
+  std::vector<RequestToken> tokens_in_flight() const { return service_.tokens_in_flight(); }
+
+ private:
+  void on(SaeEvent event, Batch& batch);
+  void on(PeerUp event, Batch& batch);
+  void on(PeerDown event, Batch& batch);
+  void on(PeerFrame event, Batch& batch);
+  void on(BlockArrived event, Batch& batch);
+  void on(Tick event, Batch& batch);
+  void on(ReportRequest event, Batch& batch);
+
+  void greet(const api::Hello& hello, Pair& pair, Batch& batch);
+  void handle_message(const api::Message& message, Pair& pair, Batch& batch);
+  void to_no_link(const api::BlockOffer& offer, Pair& pair, Batch& batch);
+  void to_no_link(const api::BlockAccept& accept, Pair& pair, Batch& batch);
+  void to_no_link(const api::BlockReject&, Pair&, Batch&) {}  // what it rejects stays in the store
+  template <class BlockMessage>
+  void to_link(const BlockMessage& message, Pair& pair, Batch& batch);
+  bool housekeeping_due(Millis now) const { return now >= next_housekeeping_; }
+  void keep_house(Batch& batch);
+  void store_node(Batch& batch);
+
+  void part_with_peers(const Policy& policy, Batch& batch);
+  void drop_settled_links(const Policy& policy);
+  void replace_links(const Policy& policy, Snapshot& stored, Batch& batch);
+
+  const Policy* policy_;
+  NodeRow node_;
+  Pairs pairs_;
+  std::map<LinkId, BlockExchange> links_;  // of the policy, and others that have blocks to settle
+  KeyService service_;
+  std::vector<OutboxRow> left_over_;  // from the previous life; recover() empties it
+  Assignments assignments_;
+  Millis next_housekeeping_ = 0;
+  Millis next_demand_decay_ = 0;
+  Millis node_stored_at_ = 0;
+};
+
+}  // namespace qkms::kms

@@ -1,0 +1,66 @@
+// The engine and its store, tied together by the rule that makes the system trustworthy: nothing leaves before it is
+// durable. qkmsd and the simulator both run this; there is no second loop.
+//
+// Operation: open() once, then step() with each batch of events. Effects come back only when the batch is durable.
+// Concurrency: one thread. step() blocks in the store.
+// Failure: when the store cannot load, or says that a commit failed, everyone who waits is answered kClosed, every
+// session must be closed by the caller (Outcome::sessions_lost), and about once a second step() makes a new engine from
+// the store, as if the process had crashed. After an `unknown` commit the node is dead: exit, and let a restart read
+// what the disk has.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "kms/event.h"
+#include "kms/policy.h"
+#include "kms/random.h"
+#include "kms/store.h"
+
+namespace qkms::kms {
+
+class Engine;
+struct Batch;
+
+class Node {
+ public:
+  enum class State { kOpen, kClosed, kDead };
+
+  struct Outcome {
+    Effects effects;
+    bool sessions_lost = false;  // the engine knows of no session any more: close them all
+  };
+
+  // Reads the store and makes it this KME's if it is new. Fails when it belongs to another KME. `store` and
+  // `random` must outlive the node.
+  static Result<std::unique_ptr<Node>> open(std::shared_ptr<const Policy> policy, Store& store, Random& random,
+                                            Millis now);
+  ~Node();
+
+  // Handles the events in order, commits once, and gives the effects out. `now` never decreases.
+  Outcome step(std::vector<Event> events, Millis now);
+
+  // Another policy for the same KME, in force when this returns. Requests under way go on.
+  Outcome replace_policy(std::shared_ptr<const Policy> policy, Millis now);
+
+  State state() const { return state_; }
+  // Engine time of the last commit that the store knew when it was opened: the caller's clock goes on from there.
+  Millis stored_time() const { return stored_time_; }
+
+ private:
+  Node(std::shared_ptr<const Policy> policy, Store& store, Random& random);
+  Result<void> rebuild(Millis now);
+  Outcome refuse_all(const std::vector<Event>& events) const;
+  void abandon_engine(State state, Millis now, Outcome& outcome);
+  Outcome commit(Batch& batch);
+
+  std::shared_ptr<const Policy> policy_;
+  Store& store_;
+  Random& random_;
+  std::unique_ptr<Engine> engine_;
+  State state_ = State::kClosed;
+  Millis stored_time_ = 0;
+  Millis reopen_at_ = 0;
+};
+
+}  // namespace qkms::kms

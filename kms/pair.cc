@@ -1,0 +1,77 @@
+#include "kms/pair.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace qkms::kms {
+namespace {
+
+constexpr Millis kAskAgainAfterMs = 2000;
+constexpr std::uint64_t kLeastWorthAsking = 1024;
+
+}  // namespace
+
+Pair::Pair(const NodeRow& own, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
+           std::size_t cache_bytes)
+    : channel(own, row, std::move(outbox)), reservoir(row.peer, row.ledger, row.next_extent, extents, cache_bytes) {
+  if (row.peer_incarnation != 0) learn_peer_ids();
+  // Rows that no longer open were left out of the snapshot. What they said to the peer, or held for it, cannot be
+  // rebuilt: start afresh.
+  const bool extents_missing = reservoir.burn_missing();
+  if (extents_missing || !channel.outbox_is_whole()) channel.forget_agreement();
+}
+
+void Pair::learn_peer_ids() { peer_ids_.emplace(channel.row().peer_id_key); }
+
+void Pair::start_afresh() {
+  reservoir.burn_all(channel.row().pair_epoch);
+  asked_at_.reset();
+}
+
+bool Pair::full(std::uint64_t capacity_bytes) const {
+  const std::uint64_t ours = reservoir.available(Owner::kSelf);
+  const std::uint64_t theirs = reservoir.available(Owner::kPeer);
+  if (ours + theirs >= 2 * capacity_bytes) return true;
+  return ours + theirs >= capacity_bytes && std::min(ours, theirs) >= capacity_bytes / 16;
+}
+
+void Pair::ask_when_low(Batch& batch) {
+  const std::uint64_t ours = reservoir.available(Owner::kSelf);
+  const std::uint64_t theirs = reservoir.available(Owner::kPeer);
+  const bool waiting = asked_at_ && batch.now - *asked_at_ < kAskAgainAfterMs;
+  if (!channel.open() || waiting || theirs < kLeastWorthAsking || ours >= theirs / 4) return;
+  asked_at_ = batch.now;
+  channel.post(api::ExtentRequest{(theirs - ours) / 2}, batch);
+}
+
+void Pair::handle(const api::ExtentRequest& request, Batch& batch) {
+  const std::uint64_t most = reservoir.available(Owner::kSelf) / 2;
+  auto given = reservoir.give(std::min(request.wanted_bytes, most));
+  if (given.empty()) return;
+  batch.notice(NoticeKind::kExtentsGiven, peer().str(), fmt::format("{} extents change hands", given.size()));
+  channel.post(api::ExtentGive{std::move(given)}, batch);
+}
+
+void Pair::handle(const api::ExtentGive& give, Batch& batch) {
+  asked_at_.reset();
+  if (const auto received = reservoir.receive(give.extents); !received) channel.diverged(received.error().text, batch);
+}
+
+void Pair::handle(const api::Burn& burn, Batch& batch) {
+  if (const auto followed = reservoir.follow(burn.ranges, Purpose::kBurn, batch); !followed) {
+    channel.diverged(followed.error().text, batch);
+  }
+}
+
+void Pair::burn_extents_of(std::uint64_t record) {
+  for (const Range& range : channel.ranges_assigned(record)) reservoir.burn_rest(range.extent);
+}
+
+void Pair::flush(Batch& batch) {
+  if (auto burned = reservoir.burned_of_own(); !burned.empty()) channel.post(api::Burn{std::move(burned)}, batch);
+  const bool ledger_changed = reservoir.flush(batch);
+  channel.flush(ledger_changed, reservoir.ledger(), reservoir.next_extent(), batch);
+}
+
+}  // namespace qkms::kms

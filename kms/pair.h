@@ -1,0 +1,48 @@
+// All that this KME shares with one peer: the channel, the reservoir, and the key to the peer's key IDs.
+#pragma once
+
+#include <optional>
+
+#include "kms/channel.h"
+#include "kms/key_id.h"
+#include "kms/policy.h"
+#include "kms/reservoir.h"
+
+namespace qkms::kms {
+
+class Pair {
+ public:
+  Pair(const NodeRow& own, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
+       std::size_t cache_bytes);
+
+  Channel channel;
+  Reservoir reservoir;
+
+  const KmeId& peer() const { return channel.peer(); }
+  // Enough for both ends: an end that has run dry gets more even if the other has not used its own.
+  bool full(std::uint64_t capacity_bytes) const;
+  // Null until the peer has told us its ID key.
+  const KeyIdCodec* peer_ids() const { return peer_ids_ ? &*peer_ids_ : nullptr; }
+  void learn_peer_ids();
+
+  // Both ends burn everything in the reservoir.
+  void start_afresh();
+
+  // Extents change hands: we ask when we have much less than the peer, the peer gives up to half of what it has.
+  void ask_when_low(Batch& batch);
+  void handle(const api::ExtentRequest& request, Batch& batch);
+  void handle(const api::ExtentGive& give, Batch& batch);
+  void handle(const api::Burn& burn, Batch& batch);
+
+  // The peer cannot read its copy of the extents that this Assign of ours took from: nobody will be able to use the
+  // rest.
+  void burn_extents_of(std::uint64_t record);
+
+  void flush(Batch& batch);
+
+ private:
+  std::optional<KeyIdCodec> peer_ids_;
+  std::optional<Millis> asked_at_;
+};
+
+}  // namespace qkms::kms

@@ -1,0 +1,285 @@
+#include "server/daemon.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "server/log.h"
+#include "storage/master_key.h"
+#include "storage/sqlite_store.h"
+
+namespace qkms::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kStoreFile = "store.db";
+constexpr const char* kPortsFile = "ports.json";
+
+std::unexpected<StartFailure> failure(ExitCode code, std::string text) {
+  return std::unexpected(StartFailure{code, std::move(text)});
+}
+
+// What the operator can correct is a matter of configuration; the rest is the machine's.
+std::unexpected<StartFailure> failure_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kClosed:
+      return failure(ExitCode::kBusy, error.text);
+    case ErrorCode::kIo:
+    case ErrorCode::kCorrupt:
+      return failure(ExitCode::kIo, error.text);
+    case ErrorCode::kInternal:
+      return failure(ExitCode::kInternal, error.text);
+    default:
+      return failure(ExitCode::kConfig, error.text);
+  }
+}
+
+spdlog::level::level_enum level_of(kms::NoticeKind kind) {
+  switch (kind) {
+    case kms::NoticeKind::kBlockAccepted:
+    case kms::NoticeKind::kExtentsGiven:
+      return spdlog::level::debug;
+    case kms::NoticeKind::kPairMet:
+    case kms::NoticeKind::kPairResumed:
+    case kms::NoticeKind::kKeysExpired:
+    case kms::NoticeKind::kPolicyReplaced:
+    case kms::NoticeKind::kBlockRefused:  // as a rule because the reservoir is full, which is good news
+      return spdlog::level::info;
+    default:
+      return spdlog::level::warn;
+  }
+}
+
+}  // namespace
+
+std::expected<void, StartFailure> make_state_dir(const Config& config) {
+  std::error_code error;
+  const bool made = fs::create_directories(config.state_dir, error);
+  if (!error && made) fs::permissions(config.state_dir, fs::perms::owner_all, error);
+  if (!error) return {};
+  return failure(ExitCode::kIo,
+                 fmt::format("cannot make the state folder {}: {}", config.state_dir.string(), error.message()));
+}
+
+Daemon::Daemon(Config config, std::filesystem::path config_file, std::function<void()> on_death)
+    : config_(std::move(config)), config_file_(std::move(config_file)), on_death_(std::move(on_death)) {}
+
+std::expected<std::unique_ptr<Daemon>, StartFailure> Daemon::start(Config config, std::filesystem::path config_file,
+                                                                   std::function<void()> on_death) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(config_file), std::move(on_death)));
+  if (auto started = daemon->start_all(); !started) return std::unexpected(started.error());
+  return daemon;
+}
+
+Daemon::~Daemon() { stop(); }
+
+Daemon::Started Daemon::start_all() {
+  const auto config = config_.get();
+  if (auto done = make_state_dir(*config); !done) return done;
+  const auto parts = make_parts(*config);
+  if (!parts) return failure(ExitCode::kConfig, parts.error().text);
+  expiries_.replace(expiries_of(*parts));
+  if (auto done = open_store(); !done) return done;
+  if (auto done = open_transport(*parts); !done) return done;
+  engine_->start();
+  transport_->start();
+  if (auto done = open_listeners(*parts); !done) return done;
+  update_drivers(config->links);
+  reloader_ = std::make_unique<Reloader>([this] { return apply_file(); });
+  // Everything that a request may touch is there.
+  operator_listener_->start();
+  sae_listener_->start();
+  if (auto done = write_ports(); !done) return done;
+  const Ports bound = ports();
+  spdlog::info("KME {} serves: SAEs on port {}, peers on {}, operators on {}", config->id.str(), bound.sae, bound.peer,
+               bound.operators);
+  return {};
+}
+
+void Daemon::stop() {
+  if (reloader_) reloader_->stop();
+  const std::chrono::milliseconds drain(config_.get()->limits.drain_ms);
+  if (sae_listener_) sae_listener_->stop(drain);
+  if (operator_listener_) operator_listener_->stop(std::chrono::milliseconds(0));
+  for (auto& running : drivers_) running.driver->stop();
+  if (transport_) transport_->stop();
+  if (engine_) engine_->stop();
+  if (io_threads_) io_threads_->stop();
+}
+
+Daemon::Started Daemon::open_store() {
+  const auto config = config_.get();
+  auto master_key = storage::read_master_key(config->master_key_file);
+  if (!master_key) return failure(ExitCode::kConfig, master_key.error().text);
+  auto store = storage::SqliteStore::open(config->state_dir / kStoreFile, std::move(*master_key));
+  if (!store) return failure_of(store.error());
+  store_ = std::move(*store);
+  auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
+  if (!node) return failure_of(node.error());
+  EngineOutlet& outlet = *this;
+  engine_ = std::make_unique<EngineThread>(std::move(*node), outlet, config->limits.engine_queue);
+  return {};
+}
+
+Daemon::Started Daemon::open_transport(const Parts& parts) {
+  auto settings = parts.peers;
+  settings.push = [this](kms::Event event) { return engine_->push(std::move(event)); };
+  auto transport = peer::Transport::open(std::move(settings));
+  if (!transport) return failure_of(transport.error());
+  transport_ = std::move(*transport);
+  return {};
+}
+
+Daemon::Started Daemon::open_listeners(const Parts& parts) {
+  const auto config = config_.get();
+  OperatorSettings operators;
+  operators.state_dir = config->state_dir;
+  operators.observe = [this] { return observe(); };
+  operators.reload = [this](Reloader::Completion done) { reload(std::move(done)); };
+  operator_routes_ = std::make_unique<OperatorRoutes>(std::move(operators), *engine_, metrics_);
+  sae_routes_ = std::make_unique<SaeRoutes>(*engine_, metrics_, SaeSettings{config->extensions, config->answers});
+  io_threads_ = std::make_unique<http::IoThreads>(config->limits.io_threads);
+  auto listener = http::Listener::open(parts.operators, *operator_routes_, *io_threads_);
+  if (!listener) return failure_of(listener.error());
+  operator_listener_ = std::move(*listener);
+  listener = http::Listener::open(parts.sae, *sae_routes_, *io_threads_);
+  if (!listener) return failure_of(listener.error());
+  sae_listener_ = std::move(*listener);
+  return {};
+}
+
+void Daemon::start_driver(const LinkConfig& link) {
+  auto driver = drivers::make_simulated_driver(link.id, link.simulated, *this);
+  if (driver->simulated()) {
+    spdlog::warn("LINK {} IS SIMULATED: ITS KEYS ARE NOT SECRET. For demonstrations and tests only", link.id.str());
+  }
+  driver->start();
+  drivers_.push_back({link, std::move(driver)});
+}
+
+// Drivers of links that stay as they are go on.
+void Daemon::update_drivers(const std::vector<LinkConfig>& links) {
+  std::erase_if(drivers_, [&](Running& running) {
+    if (std::ranges::find(links, running.link) != links.end()) return false;
+    running.driver->stop();
+    return true;
+  });
+  for (const LinkConfig& link : links) {
+    if (std::ranges::find(drivers_, link, &Running::link) == drivers_.end()) start_driver(link);
+  }
+}
+
+// --- reload
+
+void Daemon::reload(Reloader::Completion done) { reloader_->request(std::move(done)); }
+
+Reloader::Outcome Daemon::apply_file() {
+  const auto refuse = [this](const Error& error) -> Reloader::Outcome {
+    ++reloads_refused_;
+    spdlog::error("the configuration is not reloaded, the one before stays in force: {}", error.text);
+    return std::unexpected(error);
+  };
+  auto config = read_config(config_file_);
+  if (!config) return refuse(config.error());
+  if (config->id != config_.get()->id)  // peers, SAEs and certificates hang on it
+    return refuse({ErrorCode::kInvalid, fmt::format("option 'kme.id' is \"{}\"; accepted while it runs: \"{}\"",
+                                                    config->id.str(), config_.get()->id.str())});
+  auto waiting = keep_what_needs_a_start(*config_.get(), *config);
+  if (const auto files = check_files(*config); !files) return refuse(files.error());
+  auto parts = make_parts(*config);
+  if (!parts) return refuse(parts.error());
+  apply(std::move(*config), std::move(*parts));
+  ++reloads_;
+  spdlog::info("the configuration is reloaded{}{}",
+               waiting.empty() ? "" : "; these options wait for the next start: ", fmt::join(waiting, ", "));
+  return waiting;
+}
+
+// Whoever loses a right loses it in the engine first. A new peer is known there before its session can come up.
+void Daemon::apply(Config config, Parts parts) {
+  set_log_level(config.log_level);
+  engine_->replace_policy(std::make_shared<const kms::Policy>(config.policy));
+  expiries_.replace(expiries_of(parts));
+  sae_routes_->replace({config.extensions, config.answers});
+  sae_listener_->replace(std::move(parts.sae));
+  operator_listener_->replace(std::move(parts.operators));
+  transport_->replace(std::move(parts.peers));
+  update_drivers(config.links);
+  config_.replace(std::move(config));
+}
+
+// Written aside and renamed, so that whoever waits for the file reads all of it.
+Daemon::Started Daemon::write_ports() const {
+  const fs::path file = config_.get()->state_dir / kPortsFile;
+  const fs::path aside = fs::path(file).concat(".new");
+  const Ports bound = ports();
+  std::ofstream out(aside, std::ios::trunc);
+  out << fmt::format("{{\"sae\":{},\"peer\":{},\"operator\":{}}}\n", bound.sae, bound.peer, bound.operators);
+  out.close();
+  std::error_code error;
+  if (out) fs::rename(aside, file, error);
+  if (out && !error) return {};
+  return failure(ExitCode::kIo, fmt::format("cannot write {}", file.string()));
+}
+
+Ports Daemon::ports() const { return {sae_listener_->port(), transport_->port(), operator_listener_->port()}; }
+
+Observed Daemon::observe() const {
+  Observed observed;
+  if (operator_listener_) observed.listeners.push_back({"operator", &operator_listener_->stats()});
+  if (sae_listener_) observed.listeners.push_back({"sae", &sae_listener_->stats()});
+  observed.peers = &transport_->stats();
+  for (const LinkConfig& link : config_.get()->links) {
+    if (link.driver == "simulated") observed.simulated_links.push_back(link.id);
+  }
+  observed.state = engine_->state();
+  observed.queue_depth = engine_->queue_depth();
+  observed.blocks_dropped = blocks_dropped_;
+  observed.expiries = *expiries_.get();
+  observed.reloads = reloads_;
+  observed.reloads_refused = reloads_refused_;
+  return observed;
+}
+
+void Daemon::send(kms::SendEffect effect) { transport_->send(std::move(effect)); }
+
+void Daemon::close(kms::CloseEffect effect) { transport_->close(std::move(effect)); }
+
+void Daemon::close_all_sessions() { transport_->close_all(); }
+
+void Daemon::notice(const kms::Notice& notice) {
+  metrics_.noticed(notice.kind);
+  const auto left_out = notice_log_.admit(notice.kind, NoticeLog::Clock::now());
+  if (!left_out) return;
+  const std::string more = *left_out > 0 ? fmt::format(" (and {} more of these before)", *left_out) : "";
+  spdlog::log(level_of(notice.kind), "{}: {}: {}{}", kms::name_of(notice.kind), notice.subject, notice.text, more);
+}
+
+void Daemon::state_changed(kms::Node::State state) {
+  switch (state) {
+    case kms::Node::State::kOpen:
+      spdlog::warn("the store is open again");
+      return;
+    case kms::Node::State::kClosed:
+      spdlog::error("the store is closed: no key goes out until it can be written again");
+      return;
+    case kms::Node::State::kDead:
+      break;
+  }
+  spdlog::critical("the outcome of a commit is unknown: the daemon ends, and a new start will find out");
+  dead_ = true;
+  on_death_();
+}
+
+Result<void> Daemon::offer(const LinkId& link, drivers::Block block) {
+  auto taken = engine_->push(kms::BlockArrived{link, block.id, std::move(block.bits)});
+  if (!taken) ++blocks_dropped_;
+  return taken;
+}
+
+}  // namespace qkms::server

@@ -1,0 +1,105 @@
+// The whole of qkmsd without its command line: puts the parts together, starts them in order, stops them in reverse.
+//
+// Operation: start() returns when everything serves; reload() puts the file's present contents in force, as far as that
+// can be done without a new start; stop() once, from the thread that started.
+// Concurrency: the private overrides are called on the engine's and the drivers' threads, apply() on the reloader's.
+#pragma once
+
+#include <atomic>
+#include <expected>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "drivers/driver.h"
+#include "server/config.h"
+#include "server/current.h"
+#include "server/engine_thread.h"
+#include "server/exit_code.h"
+#include "server/http/listener.h"
+#include "server/metrics.h"
+#include "server/notice_log.h"
+#include "server/operator_routes.h"
+#include "server/os_random.h"
+#include "server/parts.h"
+#include "server/peer/transport.h"
+#include "server/reloader.h"
+#include "server/sae_routes.h"
+
+namespace qkms::server {
+
+struct Ports {
+  std::uint16_t sae = 0, peer = 0, operators = 0;
+};
+
+// Makes the state folder, closed to group and others, if it is not there yet.
+std::expected<void, StartFailure> make_state_dir(const Config& config);
+
+class Daemon final : private EngineOutlet, private drivers::BlockSink {
+ public:
+  // `config_file` is what reload() reads. `on_death` is called on the engine's thread when the daemon can only exit;
+  // dead() is then true.
+  static std::expected<std::unique_ptr<Daemon>, StartFailure> start(Config config, std::filesystem::path config_file,
+                                                                    std::function<void()> on_death);
+  ~Daemon() override;
+
+  // From any thread; returns at once. Everything is checked first: when something is wrong, nothing changes.
+  void reload(Reloader::Completion done);
+
+  void stop();
+  bool dead() const { return dead_; }
+  Ports ports() const;
+
+ private:
+  using Started = std::expected<void, StartFailure>;
+
+  Daemon(Config config, std::filesystem::path config_file, std::function<void()> on_death);
+
+  Started start_all();
+  Started open_store();
+  Started open_transport(const Parts& parts);
+  Started open_listeners(const Parts& parts);
+  void update_drivers(const std::vector<LinkConfig>& links);
+  void start_driver(const LinkConfig& link);
+  Started write_ports() const;
+  Reloader::Outcome apply_file();
+  void apply(Config config, Parts parts);
+  Observed observe() const;
+
+  void send(kms::SendEffect effect) override;
+  void close(kms::CloseEffect effect) override;
+  void close_all_sessions() override;
+  void notice(const kms::Notice& notice) override;
+  void state_changed(kms::Node::State state) override;
+  Result<void> offer(const LinkId& link, drivers::Block block) override;
+
+  // In the order of their making; each refers only to those above it. The engine's outlet is this object, which passes
+  // on to transport_.
+  Current<Config> config_;
+  const std::filesystem::path config_file_;
+  const std::function<void()> on_death_;
+  Current<std::vector<ListenerExpiries>> expiries_{{}};
+  std::atomic<std::uint64_t> reloads_ = 0, reloads_refused_ = 0;
+  std::atomic<bool> dead_ = false;
+  std::atomic<std::uint64_t> blocks_dropped_ = 0;
+  OsRandom random_;
+  Metrics metrics_;
+  NoticeLog notice_log_;
+  std::unique_ptr<kms::Store> store_;
+  std::unique_ptr<EngineThread> engine_;
+  std::unique_ptr<peer::Transport> transport_;
+  std::unique_ptr<SaeRoutes> sae_routes_;
+  std::unique_ptr<OperatorRoutes> operator_routes_;
+  std::unique_ptr<http::IoThreads> io_threads_;
+  std::unique_ptr<http::Listener> operator_listener_;
+  std::unique_ptr<http::Listener> sae_listener_;
+  struct Running {
+    LinkConfig link;
+    std::unique_ptr<drivers::Driver> driver;
+  };
+  std::vector<Running> drivers_;
+  std::unique_ptr<Reloader> reloader_;  // the first to be stopped: it touches all of the above
+};
+
+}  // namespace qkms::server

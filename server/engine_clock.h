@@ -1,0 +1,27 @@
+// The engine's time: it goes on from where the store left off and never runs backwards. CLOCK_BOOTTIME also counts
+// while the machine is suspended, and no one can set it; so a wrong or jumping wall clock neither expires keys nor
+// brings them back.
+#pragma once
+
+#include <time.h>
+
+#include "base/time.h"
+
+namespace qkms::server {
+
+class EngineClock {
+ public:
+  explicit EngineClock(Millis stored_time) : offset_(stored_time - boot_time()) {}
+  Millis now() const { return offset_ + boot_time(); }
+
+ private:
+  static Millis boot_time() {
+    timespec time{};
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return static_cast<Millis>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000;
+  }
+
+  Millis offset_;
+};
+
+}  // namespace qkms::server

@@ -1,0 +1,183 @@
+#include "server/engine_thread.h"
+
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+namespace qkms::server {
+namespace {
+
+constexpr Millis kTickMs = 50;
+// Events of one batch: enough that one disk sync serves many requests, and few enough that the first of them does not
+// wait long.
+constexpr std::size_t kMaxBatch = 1024;
+
+const Error kStopped{ErrorCode::kClosed, "the daemon is stopping"};
+const Error kRestarted{ErrorCode::kClosed, "the engine started afresh after a failed commit"};
+
+bool is_session_change(const kms::Event& event) {
+  return std::holds_alternative<kms::PeerUp>(event) || std::holds_alternative<kms::PeerDown>(event);
+}
+
+}  // namespace
+
+EngineThread::EngineThread(std::unique_ptr<kms::Node> node, EngineOutlet& outlet, std::size_t queue_limit)
+    : queue_limit_(queue_limit),
+      outlet_(outlet),
+      node_(std::move(node)),
+      clock_(node_->stored_time()),
+      state_(node_->state()) {}
+
+EngineThread::~EngineThread() { stop(); }
+
+void EngineThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void EngineThread::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<void> EngineThread::enqueue(Item item, std::size_t limit) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return std::unexpected(kStopped);
+    if (queue_.size() >= limit) return fail(ErrorCode::kOverloaded, "the engine's queue is full");
+    queue_.push_back(std::move(item));
+    if (queue_.size() > 1) return {};  // whoever queued the first one has woken the thread
+  }
+  wake_.notify_one();
+  return {};
+}
+
+Result<void> EngineThread::request(kms::SaeRequest request, SaeCompletion completion) {
+  return enqueue({kms::SaeEvent{0, std::move(request)}, std::move(completion)}, queue_limit_);
+}
+
+Result<void> EngineThread::report(ReportCompletion completion) {
+  return enqueue({kms::ReportRequest{}, std::move(completion)}, 2 * queue_limit_);
+}
+
+Result<void> EngineThread::push(kms::Event event) {
+  const std::size_t limit = is_session_change(event) ? SIZE_MAX : 2 * queue_limit_;
+  return enqueue({std::move(event), {}}, limit);
+}
+
+void EngineThread::replace_policy(std::shared_ptr<const kms::Policy> policy) {
+  std::unique_lock lock(mutex_);
+  next_policy_ = std::move(policy);
+  wake_.notify_one();
+  policy_applied_.wait(lock, [this] { return next_policy_ == nullptr || ended_; });
+}
+
+void EngineThread::apply_policy() {
+  std::unique_lock lock(mutex_);
+  if (next_policy_ == nullptr) return;
+  const auto policy = next_policy_;
+  lock.unlock();
+  release(node_->replace_policy(policy, clock_.now()));
+  lock.lock();
+  next_policy_.reset();
+  policy_applied_.notify_all();
+}
+
+std::size_t EngineThread::queue_depth() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
+// Up to kMaxBatch items; none when a tick is due or the daemon stops.
+std::vector<EngineThread::Item> EngineThread::wait_for_items() {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, std::chrono::milliseconds(kTickMs),
+                 [this] { return stopping_ || !queue_.empty() || next_policy_ != nullptr; });
+  if (queue_.size() <= kMaxBatch) return std::exchange(queue_, {});
+  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(kMaxBatch);
+  std::vector<Item> items(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+  queue_.erase(queue_.begin(), end);
+  return items;
+}
+
+std::vector<kms::Event> EngineThread::register_batch(std::vector<Item> items, Millis now) {
+  std::vector<kms::Event> events;
+  events.reserve(items.size() + 1);
+  for (Item& item : items) {
+    if (auto* sae = std::get_if<kms::SaeEvent>(&item.event)) {
+      sae->token = ++last_token_;
+      waiting_requests_.emplace(sae->token, std::get<SaeCompletion>(std::move(item.completion)));
+    } else if (auto* report = std::get_if<kms::ReportRequest>(&item.event)) {
+      report->token = ++last_token_;
+      waiting_reports_.emplace(report->token, std::get<ReportCompletion>(std::move(item.completion)));
+    }
+    events.push_back(std::move(item.event));
+  }
+  if (now - last_tick_ >= kTickMs) {
+    events.push_back(kms::Tick{});
+    last_tick_ = now;
+  }
+  return events;
+}
+
+void EngineThread::run() {
+  for (;;) {
+    std::vector<Item> items = wait_for_items();
+    apply_policy();
+    const Millis now = clock_.now();
+    std::vector<kms::Event> events = register_batch(std::move(items), now);
+    if (!events.empty()) release(node_->step(std::move(events), now));
+    note_state();
+    const std::lock_guard lock(mutex_);
+    if (state_ == kms::Node::State::kDead) stopping_ = true;
+    if (stopping_) break;
+  }
+  refuse_everything();
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  policy_applied_.notify_all();
+}
+
+void EngineThread::note_state() {
+  const kms::Node::State now = node_->state();
+  if (state_.exchange(now) != now) outlet_.state_changed(now);
+}
+
+void EngineThread::release(kms::Node::Outcome outcome) {
+  release_effects(std::move(outcome.effects));
+  if (!outcome.sessions_lost) return;
+  outlet_.close_all_sessions();
+  // The engine that knew of these requests is gone.
+  for (auto& [token, completion] : std::exchange(waiting_requests_, {})) completion(kRestarted);
+  for (auto& [token, completion] : std::exchange(waiting_reports_, {})) completion(std::unexpected(kRestarted));
+}
+
+void EngineThread::release_effects(kms::Effects effects) {
+  for (kms::ReplyEffect& reply : effects.replies) {
+    auto waiting = waiting_requests_.extract(reply.token);
+    if (waiting) waiting.mapped()(std::move(reply.reply));
+  }
+  for (kms::SendEffect& send : effects.sends) outlet_.send(std::move(send));
+  for (kms::CloseEffect& close : effects.closes) outlet_.close(std::move(close));
+  for (const kms::Notice& notice : effects.notices) outlet_.notice(notice);
+  for (kms::ReportEffect& report : effects.reports) {
+    auto waiting = waiting_reports_.extract(report.token);
+    if (waiting) waiting.mapped()(std::move(report.report));
+  }
+}
+
+void EngineThread::refuse_everything() {
+  std::vector<Item> items;
+  {
+    const std::lock_guard lock(mutex_);
+    items = std::exchange(queue_, {});
+  }
+  register_batch(std::move(items), last_tick_);
+  for (auto& [token, completion] : std::exchange(waiting_requests_, {})) completion(kStopped);
+  for (auto& [token, completion] : std::exchange(waiting_reports_, {})) completion(std::unexpected(kStopped));
+}
+
+}  // namespace qkms::server

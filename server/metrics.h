@@ -1,0 +1,58 @@
+// Counters of the daemon, and the page that Prometheus reads. Names, units and labels are documented in
+// docs/metrics.md. What the engine, the listeners and the transport count themselves is read when the page is asked
+// for.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kms/event.h"
+#include "kms/node.h"
+#include "server/http/listener.h"
+#include "server/parts.h"
+#include "server/peer/transport.h"
+
+namespace qkms::server {
+
+// The label `method` of a request.
+enum class Method { kStatus, kEncKeys, kDecKeys, kOther };
+inline constexpr std::size_t kMethods = static_cast<std::size_t>(Method::kOther) + 1;
+
+// What is looked at for one page.
+struct Observed {
+  struct OneListener {
+    std::string name;
+    const http::ListenerStats* stats = nullptr;
+  };
+  std::vector<OneListener> listeners;
+  const peer::TransportStats* peers = nullptr;
+  std::vector<LinkId> simulated_links;
+  kms::Node::State state = kms::Node::State::kClosed;
+  std::size_t queue_depth = 0;
+  std::uint64_t blocks_dropped = 0;  // by drivers, because the engine's queue was full
+  kms::Report report;
+  std::vector<ListenerExpiries> expiries;
+  std::uint64_t reloads = 0, reloads_refused = 0;
+};
+
+// Thread rule: any thread.
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+
+  void request_done(Method method, int status, std::chrono::steady_clock::duration took);
+  void noticed(kms::NoticeKind kind);
+
+  // The text format 0.0.4 of Prometheus.
+  std::string page(const Observed& observed) const;
+
+ private:
+  struct Registry;
+  std::unique_ptr<Registry> registry_;
+};
+
+}  // namespace qkms::server

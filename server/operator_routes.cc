@@ -1,0 +1,161 @@
+#include "server/operator_routes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "server/error_response.h"
+
+namespace qkms::server {
+namespace {
+
+// Below this the store may soon fail to commit.
+constexpr std::uintmax_t kLeastDiskBytes = 64 << 20;
+
+// No build of this is older: a wall clock before it would accept certificates that expired long ago.
+constexpr auto kEarliestWallClock = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
+
+struct Route {
+  enum class What { kLive, kReady, kMetrics, kReload };
+  std::string_view path, method;
+  What what;
+};
+
+constexpr Route kRoutes[] = {{"/livez", "GET", Route::What::kLive},
+                             {"/readyz", "GET", Route::What::kReady},
+                             {"/metrics", "GET", Route::What::kMetrics},
+                             {"/reload", "POST", Route::What::kReload}};
+
+http::Response text_response(int status, std::string_view text,
+                             std::string_view content_type = "text/plain; charset=utf-8") {
+  http::Response response;
+  response.status = status;
+  response.content_type = content_type;
+  response.body = http::body_of(text);
+  return response;
+}
+
+std::string disk_trouble(const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto space = std::filesystem::space(folder, error);
+  if (error) return error.message();
+  if (space.available >= kLeastDiskBytes) return "";
+  return fmt::format("only {} MiB left in {}", space.available >> 20, folder.string());
+}
+
+std::string peers_trouble(const kms::Report& report) {
+  const bool any = std::ranges::any_of(report.reservoirs, [](const auto& one) { return one.session_up; });
+  return any || report.reservoirs.empty() ? "" : "no session with any peer";
+}
+
+std::string readiness_text(const std::vector<Check>& checks, const kms::Report& report,
+                           const std::vector<LinkId>& simulated_links) {
+  std::string text;
+  for (const Check& check : checks) {
+    text += check.trouble.empty() ? fmt::format("[+]{} ok\n", check.name)
+                                  : fmt::format("[-]{} failed: {}\n", check.name, check.trouble);
+  }
+  for (const auto& one : report.reservoirs) {
+    text += fmt::format("{} {}\n", one.session_up ? "[+]peer" : "[-]peer",
+                        one.peer.str() + (one.session_up ? " ok" : " has no session"));
+  }
+  for (const LinkId& link : simulated_links)
+    text += fmt::format("[!]link {} IS SIMULATED: its keys are not secret\n", link.str());
+  return text;
+}
+
+http::Response ready_response(bool verbose, const std::vector<Check>& checks, const kms::Report& report,
+                              const std::vector<LinkId>& simulated_links) {
+  const bool ready = std::ranges::all_of(checks, [](const Check& check) { return check.trouble.empty(); });
+  if (ready && !verbose) return text_response(200, "ok\n");
+  return text_response(ready ? 200 : 503, readiness_text(checks, report, simulated_links));
+}
+
+http::Response reloaded(const std::vector<std::string>& waiting) {
+  if (waiting.empty()) return text_response(200, "reloaded\n");
+  return text_response(200,
+                       fmt::format("reloaded; these options wait for the next start: {}\n", fmt::join(waiting, ", ")));
+}
+
+}  // namespace
+
+std::vector<Check> readiness(kms::Node::State state, const kms::Report& report,
+                             const std::filesystem::path& state_dir) {
+  const bool open = state == kms::Node::State::kOpen;
+  const bool clock = std::chrono::system_clock::now() >= kEarliestWallClock;
+  return {
+      {"store", open ? "" : "it cannot be trusted at the moment, no key goes out; the log says why"},
+      {"peers", open ? peers_trouble(report) : "unknown while the store is closed"},
+      {"clock", clock ? "" : "the wall clock is before 2026"},
+      {"disk", disk_trouble(state_dir)},
+  };
+}
+
+// The report is made on the engine's thread, the answer on the connection's.
+void OperatorRoutes::answer_with_report(http::Responder respond, WithReport make) {
+  const auto reply_to = std::make_shared<http::Responder>(std::move(respond));
+  const auto queued = engine_.report([reply_to, make](Result<kms::Report> report) {
+    (*reply_to)([make, report = std::move(report)]() { return make(report.value_or(kms::Report{})); });
+  });
+  if (!queued) (*reply_to)([make]() { return make({}); });
+}
+
+void OperatorRoutes::show_metrics(http::Responder respond) {
+  answer_with_report(std::move(respond), [this](kms::Report report) {
+    Observed observed = settings_.observe();
+    observed.report = std::move(report);
+    return text_response(200, metrics_.page(observed), "text/plain; version=0.0.4; charset=utf-8");
+  });
+}
+
+void OperatorRoutes::show_readiness(const http::Request& request, http::Responder respond) {
+  const bool verbose = request.target.substr(request.target.find('?') + 1).starts_with("verbose");
+  answer_with_report(std::move(respond), [this, verbose](const kms::Report& report) {
+    return ready_response(verbose, readiness(engine_.state(), report, settings_.state_dir), report,
+                          settings_.observe().simulated_links);
+  });
+}
+
+void OperatorRoutes::reload(http::Responder respond) {
+  settings_.reload([respond = std::move(respond)](const Reloader::Outcome& outcome) mutable {
+    respond([outcome]() {
+      return outcome ? reloaded(*outcome) : text_response(400, fmt::format("not reloaded\n{}\n", outcome.error().text));
+    });
+  });
+}
+
+void OperatorRoutes::handle(const http::Client& client, http::Request request, http::Responder respond) {
+  const auto answer_now = [&](http::Response response) {
+    respond([response = std::move(response)]() mutable { return std::move(response); });
+  };
+  if (client.name.empty()) return answer_now(error_response({ErrorCode::kUnauthorised, "not an operator"}));
+  const std::string path = request.target.substr(0, request.target.find('?'));
+  const auto route = std::ranges::find(kRoutes, path, &Route::path);
+  if (route == std::end(kRoutes)) return answer_now(error_response(404, "no such path"));
+  if (request.method != route->method) {
+    http::Response response = error_response(405, "method not allowed");
+    response.allow = route->method;
+    return answer_now(std::move(response));
+  }
+  switch (route->what) {
+    case Route::What::kLive:
+      return answer_now(text_response(200, "ok\n"));
+    case Route::What::kReady:
+      return show_readiness(request, std::move(respond));
+    case Route::What::kMetrics:
+      return show_metrics(std::move(respond));
+    case Route::What::kReload:
+      return reload(std::move(respond));
+  }
+}
+
+http::Response OperatorRoutes::refuse(const http::Refusal& refusal) {
+  return error_response(refusal.status, refusal.why);
+}
+
+}  // namespace qkms::server

@@ -1,0 +1,52 @@
+// What the operator listener serves: is it alive, is it ready and if not why, the metrics, and a reload of the
+// configuration. Whoever gets here is an operator: the listener serves nobody else. No key bits pass here.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "server/engine_thread.h"
+#include "server/http/handler.h"
+#include "server/metrics.h"
+#include "server/reloader.h"
+
+namespace qkms::server {
+
+struct OperatorSettings {
+  std::filesystem::path state_dir;
+  std::function<Observed()> observe;  // without the engine's report; called on any thread
+  std::function<void(Reloader::Completion)> reload;
+};
+
+// One line of /readyz.
+struct Check {
+  std::string name, trouble;  // no trouble: ok
+};
+
+// Not ready while one of these is in trouble: the store, the clock, the disk, or all peers together.
+std::vector<Check> readiness(kms::Node::State state, const kms::Report& report, const std::filesystem::path& state_dir);
+
+class OperatorRoutes final : public http::Handler {
+ public:
+  // Both must outlive the routes.
+  OperatorRoutes(OperatorSettings settings, EngineThread& engine, const Metrics& metrics)
+      : settings_(std::move(settings)), engine_(engine), metrics_(metrics) {}
+
+  void handle(const http::Client& client, http::Request request, http::Responder respond) override;
+  http::Response refuse(const http::Refusal& refusal) override;
+
+ private:
+  using WithReport = std::function<http::Response(kms::Report)>;
+  void answer_with_report(http::Responder respond, WithReport make);
+  void show_metrics(http::Responder respond);
+  void show_readiness(const http::Request& request, http::Responder respond);
+  void reload(http::Responder respond);
+
+  OperatorSettings settings_;
+  EngineThread& engine_;
+  const Metrics& metrics_;
+};
+
+}  // namespace qkms::server

@@ -1,0 +1,129 @@
+#include "sim/site.h"
+
+namespace qkms::sim {
+
+using storage::CommitFate;
+
+Site::Site(Context& context, std::size_t index, SiteListener& listener)
+    : context_(context),
+      index_(index),
+      listener_(listener),
+      policy_(context.topology.policies[index]),
+      store_([this](const kms::Changes& changes) { return draw_fate(changes); }),
+      random_(context.random.next()) {
+  clock_base_ = static_cast<Millis>(context.random.below(1'000'000));  // no two sites share a clock
+}
+
+CommitFate Site::draw_fate(const kms::Changes& changes) {
+  const FaultRates& faults = context_.settings.faults;
+  if (!changes.new_extents.empty() && context_.strikes(faults.row_damaged, Count::kRowDamaged)) {
+    const kms::ExtentRow& row = changes.new_extents.front().first;
+    store_.spoil(kms::ExtentKey{row.peer, row.id});
+  }
+  if (context_.strikes(faults.commit_failed, Count::kCommitFailed)) return CommitFate::kFailed;
+  if (!context_.healed && context_.random.chance(faults.commit_unknown)) {
+    const bool applied = context_.random.chance(500);
+    context_.counts.add(applied ? Count::kUnknownApplied : Count::kUnknownLost);
+    return applied ? CommitFate::kUnknownApplied : CommitFate::kUnknownLost;
+  }
+  return CommitFate::kDurable;
+}
+
+void Site::start() {
+  if (up()) return;
+  const bool first = life_ == 0;
+  ++life_;
+  const bool stopped = context_.settings.clocks_stop && !first;
+  auto opened = kms::Node::open(policy_, store_, random_, stopped ? 0 : local_time());
+  if (!opened) {
+    context_.trace("{} does not start: {}", name(), opened.error().text);
+    context_.counts.add(Count::kRestartFailed);
+    store_.crash();
+    return restart_later();
+  }
+  node_ = std::move(*opened);
+  if (stopped) {
+    clock_base_ = node_->stored_time();
+    clock_started_ = context_.scheduler.now();
+  }
+  context_.trace("{} is up", name());
+  schedule_tick();
+}
+
+void Site::schedule_tick() {
+  context_.scheduler.after(context_.settings.tick_ms, [this, life = life_] {
+    if (life != life_) return;
+    post(kms::Tick{});
+    schedule_tick();
+  });
+}
+
+void Site::post(kms::Event event) {
+  if (!up()) return;
+  inbox_.push_back(std::move(event));
+  if (step_scheduled_) return;
+  step_scheduled_ = true;
+  context_.scheduler.after(context_.random.between(0, context_.settings.batching_ms), [this, life = life_] {
+    if (life == life_) step();
+  });
+}
+
+void Site::step() {
+  step_scheduled_ = false;
+  const FaultRates& faults = context_.settings.faults;
+  if (!context_.healed && context_.random.chance(faults.crash_before)) return crash(Count::kCrashBefore);
+  context_.counts.add(Count::kSteps);
+  context_.counts.add(Count::kEvents, inbox_.size());
+  conclude(node_->step(std::exchange(inbox_, {}), local_time()));
+}
+
+void Site::replace_policy(std::shared_ptr<const kms::Policy> policy) {
+  policy_ = std::move(policy);
+  if (!up()) return context_.counts.add(Count::kPolicyForNextLife);
+  context_.counts.add(Count::kPolicyReplaced);
+  conclude(node_->replace_policy(policy_, local_time()));
+}
+
+void Site::conclude(kms::Node::Outcome outcome) {
+  const FaultRates& faults = context_.settings.faults;
+  const bool dead = node_->state() == kms::Node::State::kDead;
+  if (!context_.healed && !dead && context_.random.chance(faults.crash_after)) return crash(Count::kCrashAfter);
+  // A node that died over a commit may still have got its refusals out, or not.
+  if (!dead || context_.random.chance(500))
+    listener_.released(index_, std::move(outcome.effects), dead ? Doubt::kAll : Doubt::kNone);
+  if (dead) return crash(Count::kCrashInCommit);
+  if (!outcome.sessions_lost) return;
+  lose_memory();
+  listener_.sessions_lost(index_);
+}
+
+void Site::lose_memory() {
+  context_.history.lives.push_back({context_.topology.kmes[index_], context_.scheduler.now()});
+}
+
+void Site::crash(Count how) {
+  context_.trace("{} falls", name());
+  context_.counts.add(how);
+  context_.history.crashes.push_back({context_.topology.kmes[index_], context_.scheduler.now()});
+  lose_memory();
+  node_.reset();
+  inbox_.clear();
+  step_scheduled_ = false;
+  ++life_;
+  store_.crash();
+  listener_.crashed(index_);
+  restart_later();
+}
+
+void Site::restart_later() {
+  const Millis pause = context_.healed               ? 50
+                       : context_.random.chance(700) ? context_.random.between(10, 400)
+                                                     : context_.random.between(400, 5000);
+  context_.scheduler.after(pause, [this, life = life_] {
+    if (life == life_) start();
+  });
+}
+
+void Site::heal() { start(); }
+
+}  // namespace qkms::sim

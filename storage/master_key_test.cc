@@ -1,0 +1,130 @@
+// The master key's file: what is taken, and what is refused with which words (threat T37).
+#include "storage/master_key.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "storage/scratch_folder.h"
+
+namespace qkms::storage {
+namespace {
+
+using testing::HasSubstr;
+
+class MasterKey : public testing::Test {
+ protected:
+  std::filesystem::path write(std::string_view content, mode_t mode = 0600) {
+    std::ofstream(file_, std::ios::binary | std::ios::trunc) << content;
+    ::chmod(file_.c_str(), mode);
+    return file_;
+  }
+  void expect_refusal(const std::filesystem::path& file, std::string_view words) {
+    const Result<SecretBytes> key = read_master_key(file);
+    ASSERT_FALSE(key) << words;
+    EXPECT_THAT(key.error().text, HasSubstr(words));
+    EXPECT_THAT(key.error().text, HasSubstr(file.string()));
+  }
+
+  ScratchFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "master.key";
+};
+
+TEST_F(MasterKey, TakesThirtyTwoBytes) {
+  const Result<SecretBytes> key = read_master_key(write(std::string(31, 'a') + "\n"));
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key->size(), 32U);
+  EXPECT_EQ(key->reveal()[31], '\n');
+}
+
+TEST_F(MasterKey, TakesHexadecimalDigitsWithOrWithoutANewline) {
+  const std::string digits = "00112233445566778899aabbccddeeffFFEEDDCCBBAA99887766554433221100";
+  for (const std::string& content : {digits, digits + "\n"}) {
+    const Result<SecretBytes> key = read_master_key(write(content));
+    ASSERT_TRUE(key);
+    EXPECT_EQ(key->size(), 32U);
+    EXPECT_EQ(key->reveal()[1], 0x11);
+    EXPECT_EQ(key->reveal()[16], 0xff);
+  }
+}
+
+TEST_F(MasterKey, RefusesWhatIsNoKey) {
+  struct Case {
+    const char* name;
+    std::string content;
+    const char* words;
+  };
+  const Case cases[] = {
+      {"empty", "", "is empty"},
+      {"short", std::string(31, 'a'), "must hold 32 bytes"},
+      {"a half of the digits", std::string(32, 'a'), "as when a key of 64 was cut"},
+      {"between", std::string(33, 'a'), "must hold 32 bytes"},
+      {"one digit short", std::string(63, 'a'), "must hold 32 bytes"},
+      {"long", std::string(66, 'a'), "too long"},
+      {"two newlines", std::string(64, 'a') + "\n\n", "too long"},
+      {"65 digits", std::string(65, 'a'), "must hold 32 bytes"},
+      {"not hexadecimal", std::string(63, 'a') + "g", "no hexadecimal digit"},
+      {"63 digits and a newline", std::string(63, 'a') + "\n", "no hexadecimal digit"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    expect_refusal(write(c.content), c.words);
+  }
+}
+
+TEST_F(MasterKey, RefusesAHugeFileWithoutReadingIt) {
+  write("x");
+  ASSERT_EQ(::truncate(file_.c_str(), 1L << 30), 0);
+  expect_refusal(file_, "too long");
+}
+
+TEST_F(MasterKey, RefusesAFileThatOthersCanReadOrWrite) {
+  for (const mode_t mode : {0640, 0604, 0620, 0602, 0610, 0666}) {
+    expect_refusal(write(std::string(32, 'a'), mode), "open to its group or to others");
+  }
+}
+
+TEST_F(MasterKey, RefusesWhatIsNoRegularFileAndDoesNotBlock) {
+  expect_refusal(folder_.path(), "is not a regular file");
+  const std::filesystem::path fifo = folder_.path() / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  expect_refusal(fifo, "is not a regular file");
+  const std::filesystem::path link = folder_.path() / "link";
+  std::filesystem::create_symlink(write(std::string(32, 'a')), link);
+  expect_refusal(link, "is a symbolic link");
+}
+
+TEST_F(MasterKey, RefusesAFileOfAnotherUser) {
+  write(std::string(32, 'a'));
+  if (::chown(file_.c_str(), 12345, 12345) != 0) GTEST_SKIP() << "only root can give files away";
+  expect_refusal(file_, "belongs to another user");
+}
+
+TEST_F(MasterKey, SaysThatItIsNotThere) {
+  const Result<SecretBytes> key = read_master_key(folder_.path() / "none");
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(MasterKey, IsCreatedClosedToOthersAndDifferentEachTime) {
+  ASSERT_TRUE(create_master_key(file_));
+  struct stat status{};
+  ASSERT_EQ(::stat(file_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600U);
+  ASSERT_TRUE(create_master_key(folder_.path() / "second"));
+  const Result<SecretBytes> first = read_master_key(file_), second = read_master_key(folder_.path() / "second");
+  ASSERT_TRUE(first && second);
+  EXPECT_FALSE(first->equals(*second));
+}
+
+TEST_F(MasterKey, IsNeverWrittenOverAnExistingFile) {
+  write("precious");
+  EXPECT_FALSE(create_master_key(file_));
+  EXPECT_EQ(std::filesystem::file_size(file_), 8U);
+}
+
+}  // namespace
+}  // namespace qkms::storage

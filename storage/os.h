@@ -1,0 +1,51 @@
+// What this folder needs of the operating system besides SQLite: open files, durable folders, random bytes, errno as an
+// Error.
+#pragma once
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+
+namespace qkms::storage {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int number) : number_(number) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(FileDescriptor&&) = delete;
+  ~FileDescriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+
+  bool is_open() const { return number_ >= 0; }
+  int get() const { return number_; }
+
+ private:
+  int number_;
+};
+
+// "<what> <path>: <what errno says>". Reads errno, so call it first.
+inline std::unexpected<Error> system_failure(std::string_view what, const std::filesystem::path& path) {
+  const int number = errno;
+  const ErrorCode code = number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  return fail(code, std::string(what) + " " + path.string() + ": " + std::generic_category().message(number));
+}
+
+// Makes the creation of a file in its folder durable.
+Result<void> sync_folder_of(const std::filesystem::path& file);
+
+// Fills with bits fit for keys; waits for the kernel's generator at boot, and fails rather than give anything less.
+Result<void> fill_random(std::span<std::uint8_t> out);
+
+}  // namespace qkms::storage

@@ -1,0 +1,193 @@
+// Assignments: keys that wait for SAEs. See sqlite_tables.h.
+// What would surprise: all columns of the row are associated data of its bits, so a changed slave, size or expiry shows
+// too.
+#include <cassert>
+
+#include "storage/sqlite_tables.h"
+
+namespace qkms::storage {
+namespace {
+
+// SAE IDs are printable ASCII (base/id.h), so a newline can stand between them.
+std::string join(const std::vector<SaeId>& ids) {
+  std::string text;
+  for (const SaeId& id : ids) {
+    if (!text.empty()) text += '\n';
+    text += id.str();
+  }
+  return text;
+}
+
+Result<std::vector<SaeId>> split(std::string_view text) {
+  std::vector<SaeId> ids;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    Result<SaeId> id = SaeId::parse(text.substr(0, end));
+    if (!id) return std::unexpected(id.error());
+    ids.push_back(std::move(*id));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return ids;
+}
+
+std::vector<std::uint8_t> to_bytes(const std::vector<std::uint16_t>& fetched) {
+  std::vector<std::uint8_t> bytes;
+  bytes.reserve(2 * fetched.size());
+  for (const std::uint16_t slaves : fetched) {
+    bytes.push_back(static_cast<std::uint8_t>(slaves >> 8));
+    bytes.push_back(static_cast<std::uint8_t>(slaves));
+  }
+  return bytes;
+}
+
+std::vector<std::uint16_t> to_fetched(std::span<const std::uint8_t> bytes) {
+  std::vector<std::uint16_t> fetched;
+  fetched.reserve(bytes.size() / 2);
+  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {
+    fetched.push_back(static_cast<std::uint16_t>(bytes[i] << 8 | bytes[i + 1]));
+  }
+  return fetched;
+}
+
+// The columns as they stand in SQL, without the key columns and the bits.
+struct Columns {
+  std::string_view master;
+  std::string_view slaves;
+  std::uint64_t key_count = 0;
+  std::uint64_t key_bytes = 0;
+  std::int64_t expires_at = 0;
+  std::int64_t on_ledger = 0;
+  std::span<const std::uint8_t> fetched;
+};
+
+AssociatedData place_of(const kms::AssignmentId& id, const Columns& columns) {
+  AssociatedData place("assignment");
+  place.text(id.issuer.str())
+      .number(id.record)
+      .text(columns.master)
+      .text(columns.slaves)
+      .number(columns.key_count)
+      .number(columns.key_bytes)
+      .number(static_cast<std::uint64_t>(columns.expires_at))
+      .number(static_cast<std::uint64_t>(columns.on_ledger))
+      .bytes(columns.fetched);
+  return place;
+}
+
+}  // namespace
+
+AssignmentTable::AssignmentTable(const TableContext& context)
+    : sealer_(context.sealer),
+      names_(context.names),
+      put_(context.database, "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      drop_(context.database, "DELETE FROM assignment WHERE issuer = ? AND record = ?"),
+      select_(context.database,
+              "SELECT record, expires_at, master, slaves, key_count, key_bytes, on_ledger, fetched, bits "
+              "FROM assignment WHERE issuer = ? AND record = ?"),
+      select_oldest_(context.database,
+                     "SELECT record, expires_at, master, slaves, key_count, key_bytes, on_ledger, fetched, bits "
+                     "FROM assignment WHERE issuer = ? ORDER BY record"),
+      select_issuers_(context.database, "SELECT number FROM name ORDER BY text") {}
+
+Result<void> AssignmentTable::put(const kms::Assignment& row) {
+  const Result<std::int64_t> issuer = names_.number_of(row.issuer.str());
+  if (!issuer) return std::unexpected(issuer.error());
+  const std::string slaves = join(row.slaves);
+  const std::vector<std::uint8_t> fetched = to_bytes(row.fetched);
+  const Columns columns{.master = row.master.str(),
+                        .slaves = slaves,
+                        .key_count = row.key_count,
+                        .key_bytes = row.key_bytes,
+                        .expires_at = row.expires_at,
+                        .on_ledger = row.on_ledger ? 1 : 0,
+                        .fetched = fetched};
+  const Result<Sealed> sealed = sealer_.seal(place_of({row.issuer, row.record}, columns), row.bits.reveal());
+  if (!sealed) return std::unexpected(sealed.error());
+  return put_.run(*issuer, row.record, columns.master, columns.slaves, columns.key_count, columns.key_bytes,
+                  columns.expires_at, columns.on_ledger, columns.fetched, std::span(*sealed));
+}
+
+Result<void> AssignmentTable::drop(const kms::AssignmentId& id) {
+  const std::optional<std::int64_t> issuer = names_.find(id.issuer.str());
+  if (!issuer) return {};
+  return drop_.run(*issuer, id.record);
+}
+
+// kCorrupt: the row is unreadable. Any other error: reading it was not possible at all.
+Result<kms::Assignment> AssignmentTable::read(const kms::AssignmentId& id, const Statement& row) {
+  const Columns columns{.master = row.text(2),
+                        .slaves = row.text(3),
+                        .key_count = row.number(4),
+                        .key_bytes = row.number(5),
+                        .expires_at = row.integer(1),
+                        .on_ledger = row.integer(6),
+                        .fetched = row.blob(7)};
+  Result<SecretBytes> bits = sealer_.open(place_of(id, columns), row.blob(8));
+  if (!bits) return std::unexpected(bits.error());
+  const Result<SaeId> master = SaeId::parse(columns.master);
+  Result<std::vector<SaeId>> slaves = split(columns.slaves);
+  if (!master || !slaves) return fail(ErrorCode::kCorrupt, "an assignment names an SAE that cannot be");
+  return kms::Assignment{.issuer = id.issuer,
+                         .record = id.record,
+                         .master = *master,
+                         .slaves = std::move(*slaves),
+                         .key_count = static_cast<std::uint32_t>(columns.key_count),
+                         .key_bytes = static_cast<std::uint32_t>(columns.key_bytes),
+                         .expires_at = columns.expires_at,
+                         .on_ledger = columns.on_ledger != 0,
+                         .fetched = to_fetched(columns.fetched),
+                         .bits = std::move(*bits)};
+}
+
+Result<void> AssignmentTable::load(const kms::AssignmentId& id, kms::Loaded& loaded) {
+  const std::optional<std::int64_t> issuer = names_.find(id.issuer.str());
+  if (!issuer) return {};
+  const auto take = [this, &id, &loaded](Statement& row) -> Result<bool> {
+    if (Result<kms::Assignment> assignment = read(id, row)) {
+      loaded.assignments.emplace(id, std::move(*assignment));
+    } else if (assignment.error().code == ErrorCode::kCorrupt) {
+      ++loaded.unreadable;
+    } else {
+      return std::unexpected(assignment.error());
+    }
+    return false;
+  };
+  return select_.for_each(take, *issuer, id.record);
+}
+
+Result<void> AssignmentTable::load_expired(Millis now, kms::Loaded& loaded, std::set<kms::AssignmentId>& reported) {
+  return select_issuers_.for_each([&](Statement& row) -> Result<bool> {
+    const std::string* const text = names_.text_of(row.integer(0));
+    const Result<KmeId> issuer = KmeId::parse(text == nullptr ? "" : *text);
+    if (!issuer) return true;
+    if (Result<void> found = load_expired_of(*issuer, row.integer(0), now, loaded, reported); !found) {
+      return std::unexpected(found.error());
+    }
+    return loaded.expired.size() < kms::kExpiryBatch;
+  });
+}
+
+// Life is one configured constant, so an issuer's records expire about in the order of their numbers: the look-up
+// starts at the lowest and stops at the first that has not expired. An index on the time of expiry would cost every
+// insert and delete; this costs nothing.
+Result<void> AssignmentTable::load_expired_of(const KmeId& issuer, std::int64_t number, Millis now, kms::Loaded& loaded,
+                                              std::set<kms::AssignmentId>& reported) {
+  const auto take = [&](Statement& row) -> Result<bool> {
+    if (row.integer(1) > now || loaded.expired.size() == kms::kExpiryBatch) return false;
+    const kms::AssignmentId id{issuer, row.number(0)};
+    if (!loaded.assignments.contains(id)) {
+      Result<kms::Assignment> assignment = read(id, row);
+      if (!assignment) {
+        if (assignment.error().code != ErrorCode::kCorrupt) return std::unexpected(assignment.error());
+        if (reported.insert(id).second) ++loaded.unreadable;
+        return true;
+      }
+      loaded.assignments.emplace(id, std::move(*assignment));
+    }
+    loaded.expired.push_back(id);
+    return true;
+  };
+  return select_oldest_.for_each(take, number);
+}
+
+}  // namespace qkms::storage

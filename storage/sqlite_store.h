@@ -1,0 +1,59 @@
+// The store of qkmsd: one SQLite file in WAL mode, with the rows that hold key bits sealed. docs/store-format.md is its
+// specification.
+//
+// What would surprise: after a commit whose outcome is unknown the store is latched, and every later call fails. Only a
+// new process, whose opening recovers the WAL, can tell what became of it.
+//
+// Operation: as kms::Store. Concurrency: one thread; another process on the same file is refused.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "kms/store.h"
+#include "storage/sealer.h"
+#include "storage/sqlite_database.h"
+#include "storage/store_lock.h"
+
+namespace qkms::storage {
+
+class SqliteStore final : public kms::Store {
+ public:
+  // Opens the store, or makes it when there is no file or an empty one. `master_key` is kMasterKeyBytes long. Errors
+  // name the file and say what to do: no store at all, a newer version, another master key (kInvalid), in use
+  // (kClosed), damaged (kCorrupt).
+  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file, SecretBytes master_key);
+  ~SqliteStore() override;
+
+  Result<kms::Snapshot> load_all() override;
+  Result<kms::Loaded> load(const kms::Needs& needs) override;
+  kms::CommitOutcome commit(kms::Changes changes) override;
+
+  // Why the last commit that failed did so, for the operator. Empty when the last one succeeded.
+  const std::string& trouble() const { return trouble_; }
+
+  // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
+  Result<void> limit_pages(std::uint32_t pages);
+
+ private:
+  struct Tables;
+
+  SqliteStore(StoreLock lock, std::unique_ptr<Database> database, SecretBytes master_key);
+  Result<void> prepare();
+  Result<void> make_tables();
+  Result<void> apply(const kms::Changes& changes);
+  Result<void> apply_outbox(const kms::Changes& changes);
+  kms::CommitOutcome give_up(const Error& why, bool at_commit);
+
+  StoreLock lock_;  // first in, last out
+  std::unique_ptr<Database> database_;
+  Sealer sealer_;
+  Statement begin_, commit_, rollback_;
+  std::unique_ptr<Tables> tables_;
+  std::set<kms::AssignmentId> reported_;  // unreadable ones that the expiry look-up has counted already
+  bool latched_ = false;
+  std::string trouble_;
+};
+
+}  // namespace qkms::storage

@@ -1,0 +1,60 @@
+"""What the tests of the built programs share: a fresh pair of KMEs for each class of tests."""
+
+import os
+import pathlib
+import sys
+import tempfile
+import unittest
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("QKMS_BUILD", SOURCE / "build" / "release"))
+sys.path.insert(0, str(SOURCE / "lab"))
+
+import sites  # noqa: E402
+
+
+class LabCase(unittest.TestCase):
+    """Two daemons that run for all tests of the class. `more` is appended to both configurations, `link_more` to the link's settings;
+    `more_saes` are SAEs besides those of the lab."""
+
+    more = ""
+    link_more = ""
+    more_saes = {}
+    rate_bps = 4_000_000
+    request_deadline_ms = 8_000
+
+    @classmethod
+    def prepare(cls):
+        """Before the daemons start; the lab has its files already."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.lab = sites.Lab(cls.scratch.name, BUILD, rate_bps=cls.rate_bps, more=cls.more, link_more=cls.link_more,
+                             more_saes=cls.more_saes, request_deadline_ms=cls.request_deadline_ms)
+        try:
+            cls.prepare()
+            cls.lab.start()
+            cls.lab.wait_for_keys(200)
+        except Exception:
+            cls.tearDownClass()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.lab.close()
+        cls.scratch.cleanup()
+
+    def accounts(self):
+        """Both ledgers once they agree; fails the test when they never do."""
+        a_side, b_side = self.lab.kmes["KME-A"], self.lab.kmes["KME-B"]
+
+        def agree():
+            a, b = a_side.ledger("KME-B"), b_side.ledger("KME-A")
+            same = a and b and all(a[m] == b[t] for m, t in (("in", "in"), ("available_own", "available_peer"), ("available_peer", "available_own")))
+            return same and (a, b)
+
+        a, b = sites.wait_for(agree, "the two ends agree", 30)
+        for one in (a, b):
+            self.assertEqual(one["in"], sum(bits for category, bits in one.items() if category != "in"), one)
+        return a, b
