@@ -45,6 +45,7 @@ class Keyring {
   const StoreId& store_id() const { return store_id_; }
   const SecretBytes& root_key() const { return root_key_; }      // lives as long as the keyring
   const SecretBytes& census_key() const { return census_key_; }  // kCensusKeyBytes
+  EpochId last_epoch() const { return last_epoch_; }
   // 0 before the store's first commit.
   EpochId head_epoch() const { return head_epoch_; }
 

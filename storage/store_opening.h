@@ -25,13 +25,16 @@ struct OpenedStore {
 };
 
 // `store` names the file of `database`. kInvalid: another master key, a keyring of another store, a newer store.
-// kCorrupt: no keyring, no head, or a node row that is not the last one.
+// kCorrupt: no keyring or an old copy of it, no head, or a node row that is not the last one.
 Result<OpenedStore> open_store(Database& database, const std::filesystem::path& store,
                                const std::filesystem::path& keyring, SecretBytes master_key,
                                const EpochSettings& settings);
 
-// The keyring of a store of kSchemaVersion, for whoever only reads.
-Result<std::unique_ptr<Keyring>> keyring_of(Database& database, const std::filesystem::path& keyring,
-                                            SecretBytes master_key);
+// A store of kSchemaVersion with the keyring that belongs to it. Writes nothing; for whoever only reads, too.
+struct KnownStore {
+  std::unique_ptr<Keyring> keyring;
+  Head head;
+};
+Result<KnownStore> recognise(Database& database, const std::filesystem::path& keyring, SecretBytes master_key);
 
 }  // namespace qkms::storage
