@@ -101,7 +101,7 @@ AssignmentTable::AssignmentTable(const TableContext& context)
       select_header_(context.database,
                      "SELECT " + header_of("bits") + " FROM assignment WHERE issuer = ? AND record = ?"),
       put_(context.database, "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-      drop_(context.database, "DELETE FROM assignment WHERE issuer = ? AND record = ? RETURNING " + header_of("bits")),
+      drop_(context.database, "DELETE FROM assignment WHERE issuer = ? AND record = ?"),
       select_(context.database,
               "SELECT record, expires_at, master, slaves, key_count, key_bytes, on_ledger, fetched, bits "
               "FROM assignment WHERE issuer = ? AND record = ?"),
@@ -154,7 +154,7 @@ Result<bool> AssignmentTable::is_beyond_all(std::int64_t issuer, std::int64_t re
 Result<void> AssignmentTable::drop(const kms::AssignmentId& id) {
   const std::optional<std::int64_t> issuer = names_.find(id.issuer.str());
   if (!issuer) return {};
-  return drop_.for_each(seals_.leave(*issuer), *issuer, id.record);
+  return seals_.drop(*issuer, select_header_, drop_, *issuer, id.record);
 }
 
 // kCorrupt: the row is unreadable. Any other error: reading it was not possible at all.

@@ -34,7 +34,8 @@ BlockTable::BlockTable(const TableContext& context)
     : seals_(context.seals),
       names_(context.names),
       add_(context.database, "INSERT INTO block VALUES (?, ?, ?, ?, ?)"),
-      drop_(context.database, "DELETE FROM block WHERE number = ? RETURNING " + header_of("bits")),
+      select_header_(context.database, "SELECT " + header_of("bits") + " FROM block WHERE number = ?"),
+      drop_(context.database, "DELETE FROM block WHERE number = ?"),
       select_(context.database, "SELECT link, block, received_at, bits FROM block ORDER BY number"),
       select_index_(context.database, "SELECT number, link, block FROM block ORDER BY number") {}
 
@@ -68,7 +69,7 @@ Result<void> BlockTable::drop(const LinkId& link, const BlockId& block) {
   if (found == numbers_.end()) return {};
   const std::int64_t row = found->second;
   numbers_.erase(found);
-  return drop_.for_each(seals_.leave(*number), row);
+  return seals_.drop(*number, select_header_, drop_, row);
 }
 
 Result<void> BlockTable::load(kms::Snapshot& snapshot) {

@@ -54,9 +54,11 @@ ExtentTable::ExtentTable(const TableContext& context)
       add_(context.database, "INSERT INTO extent VALUES (?, ?, ?, ?, ?, ?)"),
       add_bits_(context.database, "INSERT INTO extent_bits VALUES (?, ?, ?)"),
       select_header_(context.database, "SELECT " + header_of("seal") + " FROM extent WHERE peer = ? AND id = ?"),
+      select_bits_header_(context.database,
+                          "SELECT " + header_of("bits") + " FROM extent_bits WHERE peer = ? AND id = ?"),
       move_(context.database, "UPDATE extent SET owner = ?, size = ?, front = ?, seal = ? WHERE peer = ? AND id = ?"),
-      drop_(context.database, "DELETE FROM extent WHERE peer = ? AND id = ? RETURNING " + header_of("seal")),
-      drop_bits_(context.database, "DELETE FROM extent_bits WHERE peer = ? AND id = ? RETURNING " + header_of("bits")),
+      drop_(context.database, "DELETE FROM extent WHERE peer = ? AND id = ?"),
+      drop_bits_(context.database, "DELETE FROM extent_bits WHERE peer = ? AND id = ?"),
       select_(context.database, "SELECT peer, id, owner, size, front, seal FROM extent ORDER BY peer, id"),
       select_bits_(context.database, "SELECT bits FROM extent_bits WHERE peer = ? AND id = ?") {}
 
@@ -94,8 +96,8 @@ Result<Sealed> ExtentTable::seal(Group peer, const kms::ExtentRow& row) {
 Result<void> ExtentTable::drop(const kms::ExtentKey& key) {
   const std::optional<std::int64_t> peer = names_.find(key.peer.str());
   if (!peer) return {};
-  if (Result<void> dropped = drop_.for_each(seals_.leave(*peer), *peer, key.id); !dropped) return dropped;
-  return drop_bits_.for_each(seals_.leave(*peer), *peer, key.id);
+  if (Result<void> dropped = seals_.drop(*peer, select_header_, drop_, *peer, key.id); !dropped) return dropped;
+  return seals_.drop(*peer, select_bits_header_, drop_bits_, *peer, key.id);
 }
 
 Result<void> ExtentTable::load(kms::Snapshot& snapshot) {

@@ -34,9 +34,11 @@ OutboxTable::OutboxTable(const TableContext& context)
     : seals_(context.seals),
       names_(context.names),
       add_(context.database, "INSERT INTO outbox VALUES (?, ?, ?)"),
-      acknowledge_(context.database,
-                   "DELETE FROM outbox WHERE peer = ? AND sequence <= ? RETURNING " + header_of("message")),
-      clear_(context.database, "DELETE FROM outbox WHERE peer = ? RETURNING " + header_of("message")),
+      select_acknowledged_(context.database,
+                           "SELECT " + header_of("message") + " FROM outbox WHERE peer = ? AND sequence <= ?"),
+      acknowledge_(context.database, "DELETE FROM outbox WHERE peer = ? AND sequence <= ?"),
+      select_cleared_(context.database, "SELECT " + header_of("message") + " FROM outbox WHERE peer = ?"),
+      clear_(context.database, "DELETE FROM outbox WHERE peer = ?"),
       select_(context.database, "SELECT peer, sequence, message FROM outbox ORDER BY peer, sequence") {}
 
 Result<void> OutboxTable::add(const kms::OutboxRow& row) {
@@ -51,13 +53,13 @@ Result<void> OutboxTable::add(const kms::OutboxRow& row) {
 Result<void> OutboxTable::acknowledge(const KmeId& peer, std::uint64_t sequence) {
   const std::optional<std::int64_t> number = names_.find(peer.str());
   if (!number) return {};
-  return acknowledge_.for_each(seals_.leave(*number), *number, sequence);
+  return seals_.drop(*number, select_acknowledged_, acknowledge_, *number, sequence);
 }
 
 Result<void> OutboxTable::clear(const KmeId& peer) {
   const std::optional<std::int64_t> number = names_.find(peer.str());
   if (!number) return {};
-  return clear_.for_each(seals_.leave(*number), *number);
+  return seals_.drop(*number, select_cleared_, clear_, *number);
 }
 
 Result<void> OutboxTable::load(kms::Snapshot& snapshot) {

@@ -7,6 +7,7 @@
 
 #include "storage/head_table.h"
 #include "storage/store_bench.h"
+#include "storage/verify_store.h"
 
 namespace qkms::storage {
 namespace {
@@ -66,6 +67,7 @@ class StoreTamperTest : public testing::Test {
     ASSERT_TRUE(done) << done.error().text;
   }
   void copy_store() { std::filesystem::copy_file(file_, copy_, std::filesystem::copy_options::overwrite_existing); }
+  VerifyReport verify() { return verify_store(file_, {}, bits(32, 1)).value(); }
   static std::vector<std::string> names(const SqliteStore& store) {
     std::vector<std::string> found;
     for (const Quarantined& group : store.quarantined()) found.push_back(group.name);
@@ -167,6 +169,9 @@ TEST_F(StoreTamperTest, NamesTheGroupOfARowThatWasRemovedAddedChangedOrPutBack) 
     commit(*open(), later_changes());
     sql(tampering.sql);
     std::filesystem::remove(copy_);
+    const VerifyReport report = verify();
+    EXPECT_FALSE(report.sound());
+    EXPECT_THAT(report.discrepancies, testing::Contains(testing::Field(&Discrepancy::name, tampering.group)));
     std::unique_ptr<SqliteStore> store = open();
     EXPECT_THAT(names(*store), testing::Contains(tampering.group));
     EXPECT_GT(store->load_all()->unreadable, 0U);
@@ -191,10 +196,38 @@ TEST_F(StoreTamperTest, NamesTheGroupOfARowThatWasRemovedAddedChangedOrPutBack) 
 TEST_F(StoreTamperTest, FindsNothingAmissInAnUntouchedStore) {
   fill();
   commit(*open(), later_changes());
+  EXPECT_TRUE(verify().sound());
   const auto store = open();
   EXPECT_THAT(names(*store), IsEmpty());
   EXPECT_EQ(store->load_all()->unreadable, 0U);
   EXPECT_FALSE(store->is_behind_keyring());
+}
+
+TEST_F(StoreTamperTest, IsVerifiedTableByTableAndLeftAsItIs) {
+  fill();
+  sql("UPDATE assignment SET expires_at = expires_at + 1 WHERE record = 1");
+  const auto content = [this] {
+    std::ifstream in(file_, std::ios::binary);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  const std::string before = content();
+  for (int i = 0; i < 2; ++i) {
+    const VerifyReport report = verify();
+    EXPECT_FALSE(report.sound());
+    EXPECT_THAT(report.discrepancies, IsEmpty()) << "bits that rot are no replay";
+    ASSERT_THAT(report.tables, testing::SizeIs(kSealedColumns.size()));
+    for (const VerifyReport::Table& table : report.tables) {
+      EXPECT_EQ(table.rows, table.name == "node" ? 1U : table.name == "peer" ? 2U : 4U) << table.name;
+      EXPECT_EQ(table.unreadable, table.name == "assignment" ? 2U : 0U) << table.name;
+    }
+  }
+  EXPECT_EQ(content(), before);
+}
+
+TEST_F(StoreTamperTest, IsNotVerifiedWhileItIsInUseNorWhenThereIsNone) {
+  EXPECT_EQ(verify_store(file_, {}, bits(32, 1)).error().code, ErrorCode::kNotFound);
+  const auto store = open();
+  EXPECT_EQ(verify_store(file_, {}, bits(32, 1)).error().code, ErrorCode::kClosed);
 }
 
 // Rows swapped within a group have the right seals, so the census adds up: but at their new places they do not open.
@@ -292,6 +325,7 @@ TEST_F(StoreTamperTest, KnowsAnOldCopyOfItself) {
   copy_store();
   commit(*open(), later_changes());
   std::filesystem::rename(copy_, file_);
+  EXPECT_TRUE(verify().behind_keyring);
   EXPECT_TRUE(open()->is_behind_keyring());
   EXPECT_FALSE(open()->is_behind_keyring()) << "from then on it is the store";
 }
