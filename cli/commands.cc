@@ -7,6 +7,7 @@
 #include "certs/dev_ca.h"
 #include "cli/conformance/command.h"
 #include "cli/https_client.h"
+#include "cli/verify_command.h"
 #include "server/config.h"
 #include "storage/master_key.h"
 
@@ -119,6 +120,7 @@ std::vector<Command> commands() {
       conformance::conformance_command(),
       {"dev-pki", "Make certificates for demonstrations and tests.", pki, dev_pki},
       {"new-master-key", "Make the key that seals a store.", {{}, {"FILE"}}, new_master_key},
+      verify_command(),
       {"reference-config", "Print every option of qkmsd's configuration.", {}, reference_config},
   };
 }

@@ -78,7 +78,9 @@ enum class LogLevel { kTrace, kDebug, kInfo, kWarn, kError };
 struct Config {
   KmeId id;
   std::filesystem::path state_dir;        // the store, its lock and the ports file
-  std::filesystem::path master_key_file;  // 32 bytes; seals the store
+  std::filesystem::path master_key_file;  // 32 bytes; wraps the keyring
+  std::filesystem::path keyring_file;     // empty: "keyring" in state_dir
+  std::filesystem::path store_file() const { return state_dir / "store.db"; }
   ListenerConfig sae, peer, operators;
   // Lower-case hex SHA-256 of a leaf certificate, to the SAE that it is whatever names are in it (certs/identity.h).
   std::map<std::string, SaeId> sae_fingerprints;

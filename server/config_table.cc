@@ -36,6 +36,10 @@ std::vector<Option> kme_options(Config& config) {
       path("state_dir", config.state_dir, "/var/lib/qkms", "The folder of the store. One daemon at a time uses it."),
       path("master_key_file", config.master_key_file, "/etc/qkms/master.key",
            "32 bytes that seal the store, readable by their owner alone. Made by: qkmsctl new-master-key FILE."),
+      optional_path(
+          "keyring_file", config.keyring_file, "/var/lib/qkms/keyring",
+          "The keys of the store's rows, wrapped under the master key. Keep it out of every backup of the store: "
+          "a key that is destroyed here must be gone everywhere. Without it: keyring, in state_dir."),
   };
 }
 

@@ -17,7 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStoreFile = "store.db";
 constexpr const char* kPortsFile = "ports.json";
 
 std::unexpected<StartFailure> failure(ExitCode code, std::string text) {
@@ -116,9 +115,15 @@ Daemon::Started Daemon::open_store() {
   const auto config = config_.get();
   auto master_key = storage::read_master_key(config->master_key_file);
   if (!master_key) return failure(ExitCode::kConfig, master_key.error().text);
-  auto store = storage::SqliteStore::open(config->state_dir / kStoreFile, std::move(*master_key));
+  auto store = storage::SqliteStore::open(config->store_file(), std::move(*master_key),
+                                          {.keyring = config->keyring_file, .epochs = {}});
   if (!store) return failure_of(store.error());
   store_ = std::move(*store);
+  for (const storage::Quarantined& group : store_->quarantined()) {
+    spdlog::error("the store's rows of {} are not those that were written last ({}); all {} are dropped", group.name,
+                  group.why, group.rows);
+  }
+  if (store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
   if (!node) return failure_of(node.error());
   EngineOutlet& outlet = *this;

@@ -77,16 +77,6 @@ Result<SecretBytes> draw_key_text() {
   return text;
 }
 
-bool write_durably(int descriptor, std::span<const std::uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return ::fsync(descriptor) == 0;
-}
-
 }  // namespace
 
 Result<SecretBytes> read_master_key(const std::filesystem::path& file) {

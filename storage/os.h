@@ -12,6 +12,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -44,6 +45,18 @@ inline std::unexpected<Error> system_failure(std::string_view what, const std::f
 
 // Makes the creation of a file in its folder durable.
 Result<void> sync_folder_of(const std::filesystem::path& file);
+
+// Writes all of it and syncs; false with errno set when that was not possible.
+bool write_durably(int descriptor, std::span<const std::uint8_t> bytes);
+
+// The content of a regular file of at most `limit` bytes. Never blocks. `what` names it in errors.
+Result<std::vector<std::uint8_t>> read_regular_file(const std::filesystem::path& file, const std::string& what,
+                                                    std::size_t limit);
+
+// Puts a file of this content, mode 0600, in place of the one that is there, if any: after a crash at any instant one
+// of the two is there, whole. What was replaced is overwritten once the new one is durable. After an error either may
+// be there.
+Result<void> replace_file(const std::filesystem::path& file, std::span<const std::uint8_t> content);
 
 // Fills with bits fit for keys; waits for the kernel's generator at boot, and fails rather than give anything less.
 Result<void> fill_random(std::span<std::uint8_t> out);

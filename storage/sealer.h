@@ -1,30 +1,33 @@
-// Seals key bits on their way to a disk and opens them on their way back: AES-256-GCM, with the row's identity and
-// place as associated data. A row that was changed, cut, moved or swapped does not open. The exact bytes:
-// docs/store-format.md.
+// Seals rows on their way to a disk and opens them on their way back: AES-256-GCM, with the row's identity and place as
+// associated data. A row that was changed, cut, moved or swapped does not open. The exact bytes: docs/store-format.md.
 //
-// What would surprise: every opening of a store seals under a data key of its own, HKDF-SHA-256(master key, fresh
-// 256-bit salt), and counts its nonces up from 0. So no (key, nonce) pair comes twice, not even after a copy of the
-// store was restored and went on.
+// What would surprise: there are two kinds of seals. Rows are sealed under the data key of the epoch, which is
+// destroyed when they are gone. The few that every copy of the store must open with (node, head) are sealed under a key
+// that lasts: HKDF of the keyring's root key and a salt that is fresh for each opening of the store. Both keys begin
+// with this process, and nonces count up from 0, so no (key, nonce) pair comes twice, not even after copies of the
+// store and its keyring were restored and went on.
 //
 // Concurrency: one thread.
 #pragma once
 
-#include <openssl/evp.h>
-
-#include <array>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
-#include "base/error.h"
-#include "base/secret.h"
+#include "storage/aead.h"
+#include "storage/keyring.h"
 
 namespace qkms::storage {
 
-using DataKeyId = std::uint32_t;
-using Salt = std::array<std::uint8_t, 32>;
 using Sealed = std::vector<std::uint8_t>;
+
+// The first bytes of each sealed blob: version, epoch, nonce, tag. They tell two blobs apart.
+inline constexpr std::size_t kSealHeaderBytes = 1 + 4 + kNonceBytes + kTagBytes;
+
+// The epoch that a blob is sealed under; 0: the lasting key. `header` is a blob or its first kSealHeaderBytes.
+EpochId epoch_of(Bytes header);
+Bytes tag_of(Bytes header);
 
 // What a sealed blob is bound to: the table, then the fields that say which row it is and how it is to be read. Texts
 // go in with their length, so no two lists of fields give the same bytes.
@@ -32,9 +35,9 @@ class AssociatedData {
  public:
   explicit AssociatedData(std::string_view table) { text(table); }
   AssociatedData& text(std::string_view value);
-  AssociatedData& bytes(std::span<const std::uint8_t> value);
+  AssociatedData& bytes(Bytes value);
   AssociatedData& number(std::uint64_t value);
-  std::span<const std::uint8_t> view() const { return bytes_; }
+  Bytes view() const { return bytes_; }
 
  private:
   std::vector<std::uint8_t> bytes_;
@@ -42,34 +45,31 @@ class AssociatedData {
 
 class Sealer {
  public:
-  // `master_key` is kMasterKeyBytes long.
-  explicit Sealer(SecretBytes master_key) : master_key_(std::move(master_key)) {}
+  explicit Sealer(const Keyring& keyring) : keyring_(keyring) {}
 
-  // Makes a data key known, for opening. Costs nothing until a blob asks for it.
-  void add_data_key(DataKeyId id, const Salt& salt) { salts_.insert_or_assign(id, salt); }
-  // From now on seals under this key. The salt must be fresh: never used before, by no copy of this store either.
-  Result<void> seal_under(DataKeyId id, const Salt& fresh_salt);
+  // From now on seals under the key of this epoch: one that nobody has sealed under before.
+  Result<void> seal_under(EpochId fresh_epoch);
+  EpochId epoch() const { return epoch_; }
+  std::uint64_t sealed_bytes() const { return sealed_bytes_; }  // in this epoch
+  // The epoch's key was destroyed.
+  void forget(EpochId epoch) { opening_.erase(epoch); }
 
-  Result<Sealed> seal(const AssociatedData& place, std::span<const std::uint8_t> clear);
-  // kCorrupt when the blob is not what was sealed for this place.
-  Result<SecretBytes> open(const AssociatedData& place, std::span<const std::uint8_t> sealed);
+  Result<Sealed> seal(const AssociatedData& place, Bytes clear);
+  Result<Sealed> seal_lastingly(const AssociatedData& place, Bytes clear);
+  // kCorrupt when the blob is not what was sealed for this place, or when its key was destroyed.
+  Result<SecretBytes> open(const AssociatedData& place, Bytes sealed);
 
  private:
-  struct FreeContext {
-    void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-  };
-  using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
-  enum class Direction : int { kOpen = 0, kSeal = 1 };
+  using Salt = std::array<std::uint8_t, 32>;
+  Result<SecretBytes> open_lasting(const AssociatedData& place, Bytes sealed);
 
-  Result<Context> make_context(const Salt& salt, Direction direction) const;
-  Result<EVP_CIPHER_CTX*> opening_context(DataKeyId id);
-
-  SecretBytes master_key_;
-  std::map<DataKeyId, Salt> salts_;
-  std::map<DataKeyId, Context> opening_;  // with the key schedule done; at most kMaxOpeningContexts
-  Context sealing_;
-  DataKeyId sealing_id_ = 0;
-  std::uint64_t next_nonce_ = 0;
+  const Keyring& keyring_;
+  std::map<EpochId, Aead> opening_;  // with the key schedule done; at most kMaxOpening
+  std::optional<Aead> sealing_, lasting_;
+  EpochId epoch_ = 0;
+  std::uint64_t next_nonce_ = 0, next_lasting_nonce_ = 0;
+  std::uint64_t sealed_bytes_ = 0;
+  Salt salt_{};
 };
 
 }  // namespace qkms::storage

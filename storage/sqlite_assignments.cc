@@ -1,7 +1,8 @@
 // Assignments: keys that wait for SAEs. See sqlite_tables.h.
 // What would surprise: all columns of the row are associated data of its bits, so a changed slave, size or expiry shows
 // too.
-#include <cassert>
+#include <algorithm>
+#include <limits>
 
 #include "storage/sqlite_tables.h"
 
@@ -60,10 +61,10 @@ struct Columns {
   std::span<const std::uint8_t> fetched;
 };
 
-AssociatedData place_of(const kms::AssignmentId& id, const Columns& columns) {
+AssociatedData place_of(std::string_view issuer, std::uint64_t record, const Columns& columns) {
   AssociatedData place("assignment");
-  place.text(id.issuer.str())
-      .number(id.record)
+  place.text(issuer)
+      .number(record)
       .text(columns.master)
       .text(columns.slaves)
       .number(columns.key_count)
@@ -76,9 +77,29 @@ AssociatedData place_of(const kms::AssignmentId& id, const Columns& columns) {
 
 }  // namespace
 
+const SealedColumn kAssignmentSeal{
+    .table = "assignment",
+    .key = {"issuer", "record"},
+    .group = "issuer",
+    .column = "bits",
+    .fields = "record, master, slaves, key_count, key_bytes, expires_at, on_ledger, fetched",
+    .place = [](const std::string& issuer, const Statement& row, int at) {
+      return place_of(issuer, row.number(at),
+                      {.master = row.text(at + 1),
+                       .slaves = row.text(at + 2),
+                       .key_count = row.number(at + 3),
+                       .key_bytes = row.number(at + 4),
+                       .expires_at = row.integer(at + 5),
+                       .on_ledger = row.integer(at + 6),
+                       .fetched = row.blob(at + 7)});
+    }};
+
 AssignmentTable::AssignmentTable(const TableContext& context)
-    : sealer_(context.sealer),
+    : seals_(context.seals),
       names_(context.names),
+      select_highest_(context.database, "SELECT max(record) FROM assignment WHERE issuer = ?"),
+      select_header_(context.database,
+                     "SELECT " + header_of("bits") + " FROM assignment WHERE issuer = ? AND record = ?"),
       put_(context.database, "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
       drop_(context.database, "DELETE FROM assignment WHERE issuer = ? AND record = ?"),
       select_(context.database,
@@ -101,16 +122,39 @@ Result<void> AssignmentTable::put(const kms::Assignment& row) {
                         .expires_at = row.expires_at,
                         .on_ledger = row.on_ledger ? 1 : 0,
                         .fetched = fetched};
-  const Result<Sealed> sealed = sealer_.seal(place_of({row.issuer, row.record}, columns), row.bits.reveal());
+  const Result<bool> is_new = is_beyond_all(*issuer, static_cast<std::int64_t>(row.record));
+  if (!is_new) return std::unexpected(is_new.error());
+  if (!*is_new) {
+    Result<void> left = select_header_.for_each(seals_.leave(*issuer), *issuer, row.record);
+    if (!left) return left;
+  }
+  const Result<Sealed> sealed =
+      seals_.seal(*issuer, place_of(row.issuer.str(), row.record, columns), row.bits.reveal());
   if (!sealed) return std::unexpected(sealed.error());
   return put_.run(*issuer, row.record, columns.master, columns.slaves, columns.key_count, columns.key_bytes,
                   columns.expires_at, columns.on_ledger, columns.fetched, std::span(*sealed));
 }
 
+Result<bool> AssignmentTable::is_beyond_all(std::int64_t issuer, std::int64_t record) {
+  auto known = highest_.find(issuer);
+  if (known == highest_.end()) {
+    std::int64_t highest = std::numeric_limits<std::int64_t>::min();
+    const auto take = [&highest](Statement& row) -> Result<bool> {
+      if (!row.is_null(0)) highest = row.integer(0);
+      return true;
+    };
+    if (Result<void> asked = select_highest_.for_each(take, issuer); !asked) return std::unexpected(asked.error());
+    known = highest_.emplace(issuer, highest).first;
+  }
+  if (record <= known->second) return false;
+  known->second = record;
+  return true;
+}
+
 Result<void> AssignmentTable::drop(const kms::AssignmentId& id) {
   const std::optional<std::int64_t> issuer = names_.find(id.issuer.str());
   if (!issuer) return {};
-  return drop_.run(*issuer, id.record);
+  return seals_.drop(*issuer, select_header_, drop_, *issuer, id.record);
 }
 
 // kCorrupt: the row is unreadable. Any other error: reading it was not possible at all.
@@ -122,7 +166,7 @@ Result<kms::Assignment> AssignmentTable::read(const kms::AssignmentId& id, const
                         .expires_at = row.integer(1),
                         .on_ledger = row.integer(6),
                         .fetched = row.blob(7)};
-  Result<SecretBytes> bits = sealer_.open(place_of(id, columns), row.blob(8));
+  Result<SecretBytes> bits = seals_.open(place_of(id.issuer.str(), id.record, columns), row.blob(8));
   if (!bits) return std::unexpected(bits.error());
   const Result<SaeId> master = SaeId::parse(columns.master);
   Result<std::vector<SaeId>> slaves = split(columns.slaves);

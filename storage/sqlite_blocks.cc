@@ -6,9 +6,9 @@
 namespace qkms::storage {
 namespace {
 
-AssociatedData place_of(std::string_view link, const BlockId& block, Millis received_at) {
+AssociatedData place_of(std::string_view link, Bytes block, Millis received_at) {
   AssociatedData place("block");
-  place.text(link).bytes(block.bytes()).number(static_cast<std::uint64_t>(received_at));
+  place.text(link).bytes(block).number(static_cast<std::uint64_t>(received_at));
   return place;
 }
 
@@ -21,10 +21,20 @@ std::optional<BlockId> block_id(std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
+const SealedColumn kBlockSeal{.table = "block",
+                              .key = {"number", "0"},
+                              .group = "link",
+                              .column = "bits",
+                              .fields = "block, received_at",
+                              .place = [](const std::string& link, const Statement& row, int at) {
+                                return place_of(link, row.blob(at), row.integer(at + 1));
+                              }};
+
 BlockTable::BlockTable(const TableContext& context)
-    : sealer_(context.sealer),
+    : seals_(context.seals),
       names_(context.names),
       add_(context.database, "INSERT INTO block VALUES (?, ?, ?, ?, ?)"),
+      select_header_(context.database, "SELECT " + header_of("bits") + " FROM block WHERE number = ?"),
       drop_(context.database, "DELETE FROM block WHERE number = ?"),
       select_(context.database, "SELECT link, block, received_at, bits FROM block ORDER BY number"),
       select_index_(context.database, "SELECT number, link, block FROM block ORDER BY number") {}
@@ -45,7 +55,8 @@ Result<void> BlockTable::add(const kms::BlockRow& row) {
   if (!numbers_.emplace(std::pair(*link, row.block), next_number_).second) {
     return fail(ErrorCode::kInternal, "a block is stored a second time");
   }
-  const Result<Sealed> sealed = sealer_.seal(place_of(row.link.str(), row.block, row.received_at), row.bits.reveal());
+  const Result<Sealed> sealed =
+      seals_.seal(*link, place_of(row.link.str(), row.block.bytes(), row.received_at), row.bits.reveal());
   if (!sealed) return std::unexpected(sealed.error());
   return add_.run(next_number_++, *link, std::span<const std::uint8_t>(row.block.bytes()), row.received_at,
                   std::span(*sealed));
@@ -58,7 +69,7 @@ Result<void> BlockTable::drop(const LinkId& link, const BlockId& block) {
   if (found == numbers_.end()) return {};
   const std::int64_t row = found->second;
   numbers_.erase(found);
-  return drop_.run(row);
+  return seals_.drop(*number, select_header_, drop_, row);
 }
 
 Result<void> BlockTable::load(kms::Snapshot& snapshot) {
@@ -70,7 +81,7 @@ Result<void> BlockTable::load(kms::Snapshot& snapshot) {
       ++snapshot.unreadable;
       return true;
     }
-    Result<SecretBytes> bits = sealer_.open(place_of(*text, *block, row.integer(2)), row.blob(3));
+    Result<SecretBytes> bits = seals_.open(place_of(*text, block->bytes(), row.integer(2)), row.blob(3));
     if (bits) {
       snapshot.blocks.push_back({*link, *block, row.integer(2), std::move(*bits)});
     } else if (bits.error().code == ErrorCode::kCorrupt) {

@@ -84,7 +84,8 @@ int Statement::bind(int index, std::span<const std::uint8_t> value) {
 Result<void> Statement::prepare() {
   if (statement_) return {};
   sqlite3_stmt* statement = nullptr;
-  const int code = sqlite3_prepare_v3(database_.get(), sql_, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  const int code = sqlite3_prepare_v3(database_.get(), sql_.c_str(), static_cast<int>(sql_.size()) + 1,
+                                      SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   if (code != SQLITE_OK) return database_.failure(code);
   statement_.reset(statement);
   return {};

@@ -10,8 +10,10 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "base/error.h"
 
@@ -50,8 +52,8 @@ class Database {
 // Numbers of 64 bits go in and out bit by bit: above 2^63 they are negative in SQL and sort before the others.
 class Statement {
  public:
-  // Prepared at the first use. `sql` is a literal; `database` must outlive the statement.
-  Statement(Database& database, const char* sql) : database_(database), sql_(sql) {}
+  // Prepared at the first use. `database` must outlive the statement.
+  Statement(Database& database, std::string sql) : database_(database), sql_(std::move(sql)) {}
 
   // Binds the parameters in order and runs a statement that gives no rows.
   template <class... Parameters>
@@ -78,6 +80,7 @@ class Statement {
     return {};
   }
 
+  bool is_null(int column) const { return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL; }
   std::int64_t integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
   std::uint64_t number(int column) const { return static_cast<std::uint64_t>(integer(column)); }
   std::uint32_t number32(int column) const { return static_cast<std::uint32_t>(integer(column)); }
@@ -112,7 +115,7 @@ class Statement {
   void reset();
 
   Database& database_;
-  const char* sql_;
+  std::string sql_;
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 

@@ -11,29 +11,51 @@ namespace {
 
 // An extent's row hides nothing, but a flipped bit in its front would let used bits be used again: an empty text is
 // sealed with all columns.
-AssociatedData place_of_row(const kms::ExtentRow& row) {
+AssociatedData place_of_row(std::string_view peer, std::uint64_t id, std::uint64_t owner, std::uint64_t size,
+                            std::uint64_t front) {
   AssociatedData place("extent");
-  place.text(row.peer.str())
-      .number(row.id)
-      .number(static_cast<std::uint8_t>(row.owner))
-      .number(row.size)
-      .number(row.front);
+  place.text(peer).number(id).number(owner).number(size).number(front);
   return place;
 }
 
-AssociatedData place_of_bits(const kms::ExtentKey& key) {
+AssociatedData place_of_row(const kms::ExtentRow& row) {
+  return place_of_row(row.peer.str(), row.id, static_cast<std::uint8_t>(row.owner), row.size, row.front);
+}
+
+AssociatedData place_of_bits(std::string_view peer, std::uint64_t id) {
   AssociatedData place("extent_bits");
-  place.text(key.peer.str()).number(key.id);
+  place.text(peer).number(id);
   return place;
 }
 
 }  // namespace
 
+const SealedColumn kExtentSeal{.table = "extent",
+                               .key = {"peer", "id"},
+                               .group = "peer",
+                               .column = "seal",
+                               .fields = "id, owner, size, front",
+                               .place = [](const std::string& peer, const Statement& row, int at) {
+                                 return place_of_row(peer, row.number(at), row.number(at + 1), row.number(at + 2),
+                                                     row.number(at + 3));
+                               }};
+
+const SealedColumn kExtentBitsSeal{
+    .table = "extent_bits",
+    .key = {"peer", "id"},
+    .group = "peer",
+    .column = "bits",
+    .fields = "id",
+    .place = [](const std::string& peer, const Statement& row, int at) { return place_of_bits(peer, row.number(at)); }};
+
 ExtentTable::ExtentTable(const TableContext& context)
-    : sealer_(context.sealer),
+    : seals_(context.seals),
       names_(context.names),
       add_(context.database, "INSERT INTO extent VALUES (?, ?, ?, ?, ?, ?)"),
       add_bits_(context.database, "INSERT INTO extent_bits VALUES (?, ?, ?)"),
+      select_header_(context.database, "SELECT " + header_of("seal") + " FROM extent WHERE peer = ? AND id = ?"),
+      select_bits_header_(context.database,
+                          "SELECT " + header_of("bits") + " FROM extent_bits WHERE peer = ? AND id = ?"),
       move_(context.database, "UPDATE extent SET owner = ?, size = ?, front = ?, seal = ? WHERE peer = ? AND id = ?"),
       drop_(context.database, "DELETE FROM extent WHERE peer = ? AND id = ?"),
       drop_bits_(context.database, "DELETE FROM extent_bits WHERE peer = ? AND id = ?"),
@@ -43,12 +65,12 @@ ExtentTable::ExtentTable(const TableContext& context)
 Result<void> ExtentTable::add(const kms::ExtentRow& row, const SecretBytes& bits) {
   const Result<std::int64_t> peer = names_.number_of(row.peer.str());
   if (!peer) return std::unexpected(peer.error());
-  const Result<Sealed> row_seal = seal(row);
+  const Result<Sealed> row_seal = seal(*peer, row);
   if (!row_seal) return std::unexpected(row_seal.error());
   Result<void> added =
       add_.run(*peer, row.id, static_cast<std::uint8_t>(row.owner), row.size, row.front, std::span(*row_seal));
   if (!added) return added;
-  const Result<Sealed> sealed = sealer_.seal(place_of_bits({row.peer, row.id}), bits.reveal());
+  const Result<Sealed> sealed = seals_.seal(*peer, place_of_bits(row.peer.str(), row.id), bits.reveal());
   if (!sealed) return std::unexpected(sealed.error());
   return add_bits_.run(*peer, row.id, std::span(*sealed));
 }
@@ -56,18 +78,26 @@ Result<void> ExtentTable::add(const kms::ExtentRow& row, const SecretBytes& bits
 Result<void> ExtentTable::move(const kms::ExtentRow& row) {
   const std::optional<std::int64_t> peer = names_.find(row.peer.str());
   if (!peer) return {};
-  const Result<Sealed> row_seal = seal(row);
+  bool is_there = false;
+  const auto leave = [this, &peer, &is_there](Statement& found) -> Result<bool> {
+    is_there = true;
+    return seals_.leave(*peer)(found);
+  };
+  if (Result<void> left = select_header_.for_each(leave, *peer, row.id); !left || !is_there) return left;
+  const Result<Sealed> row_seal = seal(*peer, row);
   if (!row_seal) return std::unexpected(row_seal.error());
   return move_.run(static_cast<std::uint8_t>(row.owner), row.size, row.front, std::span(*row_seal), *peer, row.id);
 }
 
-Result<Sealed> ExtentTable::seal(const kms::ExtentRow& row) { return sealer_.seal(place_of_row(row), {}); }
+Result<Sealed> ExtentTable::seal(Group peer, const kms::ExtentRow& row) {
+  return seals_.seal(peer, place_of_row(row), {});
+}
 
 Result<void> ExtentTable::drop(const kms::ExtentKey& key) {
   const std::optional<std::int64_t> peer = names_.find(key.peer.str());
   if (!peer) return {};
-  if (Result<void> dropped = drop_.run(*peer, key.id); !dropped) return dropped;
-  return drop_bits_.run(*peer, key.id);
+  if (Result<void> dropped = seals_.drop(*peer, select_header_, drop_, *peer, key.id); !dropped) return dropped;
+  return seals_.drop(*peer, select_bits_header_, drop_bits_, *peer, key.id);
 }
 
 Result<void> ExtentTable::load(kms::Snapshot& snapshot) {
@@ -80,7 +110,7 @@ Result<void> ExtentTable::load(kms::Snapshot& snapshot) {
                                 .size = row.number32(3),
                                 .front = row.number32(4)};
     const bool fits = peer && row.number(2) <= 1 && row.number(3) == extent.size && row.number(4) <= extent.size;
-    const bool sound = fits && sealer_.open(place_of_row(extent), row.blob(5)).has_value();
+    const bool sound = fits && seals_.open(place_of_row(extent), row.blob(5)).has_value();
     if (sound) {
       snapshot.extents.push_back(extent);
     } else {
@@ -97,7 +127,7 @@ Result<void> ExtentTable::load_bits(const kms::ExtentKey& key, kms::Loaded& load
   const std::optional<std::int64_t> peer = names_.find(key.peer.str());
   if (!peer) return {};
   const auto take = [this, &key, &loaded](Statement& row) -> Result<bool> {
-    if (Result<SecretBytes> bits = sealer_.open(place_of_bits(key), row.blob(0))) {
+    if (Result<SecretBytes> bits = seals_.open(place_of_bits(key.peer.str(), key.id), row.blob(0))) {
       loaded.extent_bits.emplace(key, std::move(*bits));
     } else if (bits.error().code == ErrorCode::kCorrupt) {
       ++loaded.unreadable;

@@ -1,132 +1,72 @@
-// Names, the node's own row and the peers' rows. See sqlite_tables.h.
-#include <algorithm>
+// The node's own row. See sqlite_tables.h.
+// What would surprise: it is sealed lastingly, so that a store that was restored from an old copy still says whose it
+// is.
+#include <tuple>
 
 #include "storage/sqlite_tables.h"
 
 namespace qkms::storage {
-
-Names::Names(Database& database)
-    : select_(database, "SELECT number, text FROM name"), insert_(database, "INSERT INTO name VALUES (?, ?)") {}
-
-Result<void> Names::load() {
-  return select_.for_each([this](Statement& row) -> Result<bool> {
-    numbers_.emplace(row.text(1), row.integer(0));
-    texts_.emplace(row.integer(0), row.text(1));
-    return true;
-  });
-}
-
-Result<std::int64_t> Names::number_of(std::string_view text) {
-  if (const std::optional<std::int64_t> number = find(text)) return *number;
-  const std::int64_t number = texts_.empty() ? 1 : texts_.rbegin()->first + 1;
-  if (Result<void> inserted = insert_.run(number, text); !inserted) return std::unexpected(inserted.error());
-  numbers_.emplace(text, number);
-  texts_.emplace(number, text);
-  return number;
-}
-
-std::optional<std::int64_t> Names::find(std::string_view text) const {
-  const auto found = numbers_.find(text);
-  if (found == numbers_.end()) return std::nullopt;
-  return found->second;
-}
-
-const std::string* Names::text_of(std::int64_t number) const {
-  const auto found = texts_.find(number);
-  return found == texts_.end() ? nullptr : &found->second;
-}
-
 namespace {
 
-AssociatedData place_of_id_key(std::string_view self, std::uint64_t incarnation) {
-  AssociatedData place("node.id_key");
-  place.text(self).number(incarnation);
+// All columns between `self` and `id_key`, in the order of the table. A new one goes here and into the schema.
+auto columns(auto& row) { return std::tie(row.incarnation, row.record_limit, row.time); }
+
+AssociatedData place_of(const kms::NodeRow& row) {
+  AssociatedData place("node");
+  place.text(row.self.str());
+  std::apply([&place](const auto&... values) { (place.number(static_cast<std::uint64_t>(values)), ...); },
+             columns(row));
   return place;
+}
+
+// The row as it stands in SQL, without its ID key: self and the columns, from column `at` on.
+kms::NodeRow read(const Statement& row, int at) {
+  kms::NodeRow node;
+  node.self = KmeId::parse(row.text(at)).value_or(KmeId());
+  std::apply([&row, &at](
+                 auto&... values) { ((values = static_cast<std::decay_t<decltype(values)>>(row.integer(++at))), ...); },
+             columns(node));
+  return node;
 }
 
 }  // namespace
 
+const SealedColumn kNodeSeal{
+    .table = "node",
+    .key = {"one", "0"},
+    .group = "0",
+    .column = "id_key",
+    .fields = "self, incarnation, record_limit, time",
+    .place = [](const std::string&, const Statement& row, int at) { return place_of(read(row, at)); }};
+
 NodeTable::NodeTable(const TableContext& context)
-    : sealer_(context.sealer),
-      put_(context.database, "INSERT OR REPLACE INTO node VALUES (1, ?, ?, ?, ?, ?)"),
-      select_(context.database, "SELECT self, incarnation, id_key, record_limit, time FROM node WHERE one = 1") {}
+    : seals_(context.seals),
+      select_header_(context.database, "SELECT " + header_of("id_key") + " FROM node"),
+      put_(context.database, "INSERT OR REPLACE INTO node VALUES (1, ?" +
+                                 placeholders(std::tuple_size_v<decltype(columns(std::declval<kms::NodeRow&>()))> + 1) +
+                                 ")"),
+      select_(context.database, "SELECT " + std::string(kNodeSeal.fields) + ", id_key FROM node WHERE one = 1") {}
 
 Result<void> NodeTable::put(const kms::NodeRow& row) {
-  const Result<Sealed> id_key = sealer_.seal(place_of_id_key(row.self.str(), row.incarnation), row.id_key.reveal());
+  if (Result<void> left = select_header_.for_each(seals_.leave(kOwnGroup)); !left) return left;
+  const Result<Sealed> id_key = seals_.seal_lastingly(kOwnGroup, place_of(row), row.id_key.reveal());
   if (!id_key) return std::unexpected(id_key.error());
-  return put_.run(std::string_view(row.self.str()), row.incarnation, std::span(*id_key), row.record_limit, row.time);
+  const std::string_view self = row.self.str();
+  return std::apply([&](const auto&... values) { return put_.run(self, values..., std::span(*id_key)); }, columns(row));
 }
 
 Result<kms::NodeRow> NodeTable::load() {
   kms::NodeRow node;
   const auto take = [this, &node](Statement& row) -> Result<bool> {
-    const Result<KmeId> self = KmeId::parse(row.text(0));
-    Result<SecretBytes> id_key = sealer_.open(place_of_id_key(row.text(0), row.number(1)), row.blob(2));
-    if (!self || !id_key) return fail(ErrorCode::kCorrupt, "the store's own row (node) is damaged");
-    node = {.self = *self,
-            .incarnation = row.number(1),
-            .id_key = std::move(*id_key),
-            .record_limit = row.number(3),
-            .time = row.integer(4)};
+    node = read(row, 0);
+    constexpr int kIdKeyAt = 1 + std::tuple_size_v<decltype(columns(node))>;
+    Result<SecretBytes> id_key = seals_.open(place_of(node), row.blob(kIdKeyAt));
+    if (node.self.empty() || !id_key) return fail(ErrorCode::kCorrupt, "the store's own row (node) is damaged");
+    node.id_key = std::move(*id_key);
     return false;
   };
   if (Result<void> loaded = select_.for_each(take); !loaded) return std::unexpected(loaded.error());
   return node;
-}
-
-PeerTable::PeerTable(const TableContext& context)
-    : names_(context.names),
-      put_(context.database,
-           "INSERT OR REPLACE INTO peer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-      select_(context.database,
-              "SELECT peer, pair_epoch, peer_incarnation, sent, acknowledged, received, peer_id_key, next_extent, "
-              "last_record, "
-              "bits_in, macs, quarantined, in_flight, held, delivered, pads, burned, expired FROM peer") {}
-
-Result<void> PeerTable::put(const kms::PeerRow& row) {
-  const Result<std::int64_t> peer = names_.number_of(row.peer.str());
-  if (!peer) return std::unexpected(peer.error());
-  const kms::Ledger& ledger = row.ledger;
-  return put_.run(*peer, row.pair_epoch, row.peer_incarnation, row.sent, row.acknowledged, row.received,
-                  std::span<const std::uint8_t>(row.peer_id_key), row.next_extent, row.last_record, ledger.in,
-                  ledger.macs, ledger.quarantined, ledger.in_flight, ledger.held, ledger.delivered, ledger.pads,
-                  ledger.burned, ledger.expired);
-}
-
-Result<void> PeerTable::load(kms::Snapshot& snapshot) {
-  const auto take = [this, &snapshot](Statement& row) -> Result<bool> {
-    const std::string* const text = names_.text_of(row.integer(0));
-    const Result<KmeId> peer = KmeId::parse(text == nullptr ? "" : *text);
-    kms::PeerRow result;
-    const std::span<const std::uint8_t> id_key = row.blob(6);
-    if (!peer || id_key.size() != result.peer_id_key.size()) {
-      ++snapshot.unreadable;
-      return true;
-    }
-    result.peer = *peer;
-    result.pair_epoch = row.number(1);
-    result.peer_incarnation = row.number(2);
-    result.sent = row.number(3);
-    result.acknowledged = row.number(4);
-    result.received = row.number(5);
-    std::ranges::copy(id_key, result.peer_id_key.begin());
-    result.next_extent = row.number(7);
-    result.last_record = row.number(8);
-    result.ledger = {.in = row.number(9),
-                     .macs = row.number(10),
-                     .quarantined = row.number(11),
-                     .in_flight = row.number(12),
-                     .held = row.number(13),
-                     .delivered = row.number(14),
-                     .pads = row.number(15),
-                     .burned = row.number(16),
-                     .expired = row.number(17)};
-    snapshot.peers.push_back(std::move(result));
-    return true;
-  };
-  if (Result<void> loaded = select_.for_each(take); !loaded) return loaded;
-  std::ranges::sort(snapshot.peers, {}, &kms::PeerRow::peer);
-  return {};
 }
 
 }  // namespace qkms::storage

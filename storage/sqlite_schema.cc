@@ -4,7 +4,6 @@
 // decides the speed").
 #include "storage/sqlite_schema.h"
 
-#include <array>
 #include <string>
 
 namespace qkms::storage {
@@ -31,19 +30,19 @@ constexpr const char* kConnectionSettings =
     // Nothing in a file's schema may call functions with side effects. Foreign keys stay off: no table declares any.
     "PRAGMA trusted_schema = OFF;";
 
-constexpr const char* kVersion1 = R"sql(
-CREATE TABLE data_key (
-  id INTEGER PRIMARY KEY, salt BLOB NOT NULL, created INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;
+constexpr const char* kTables = R"sql(
+CREATE TABLE head (
+  one INTEGER PRIMARY KEY CHECK (one = 1), store BLOB NOT NULL, seal BLOB NOT NULL) STRICT;
 CREATE TABLE name (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE node (
-  one INTEGER PRIMARY KEY CHECK (one = 1), self TEXT NOT NULL, incarnation INTEGER NOT NULL, id_key BLOB NOT NULL,
-  record_limit INTEGER NOT NULL, time INTEGER NOT NULL) STRICT;
+  one INTEGER PRIMARY KEY CHECK (one = 1), self TEXT NOT NULL, incarnation INTEGER NOT NULL,
+  record_limit INTEGER NOT NULL, time INTEGER NOT NULL, id_key BLOB NOT NULL) STRICT;
 CREATE TABLE peer (
-  peer INTEGER PRIMARY KEY, pair_epoch INTEGER NOT NULL, peer_incarnation INTEGER NOT NULL, sent INTEGER NOT NULL,
-  acknowledged INTEGER NOT NULL, received INTEGER NOT NULL, peer_id_key BLOB NOT NULL, next_extent INTEGER NOT NULL,
-  last_record INTEGER NOT NULL, bits_in INTEGER NOT NULL, macs INTEGER NOT NULL, quarantined INTEGER NOT NULL, in_flight INTEGER NOT NULL,
-  held INTEGER NOT NULL, delivered INTEGER NOT NULL, pads INTEGER NOT NULL, burned INTEGER NOT NULL,
-  expired INTEGER NOT NULL) STRICT;
+  peer INTEGER PRIMARY KEY, peer_id_key BLOB NOT NULL, pair_epoch INTEGER NOT NULL, peer_incarnation INTEGER NOT NULL,
+  sent INTEGER NOT NULL, acknowledged INTEGER NOT NULL, received INTEGER NOT NULL, next_extent INTEGER NOT NULL,
+  last_record INTEGER NOT NULL, bits_in INTEGER NOT NULL, macs INTEGER NOT NULL, quarantined INTEGER NOT NULL,
+  in_flight INTEGER NOT NULL, held INTEGER NOT NULL, delivered INTEGER NOT NULL, pads INTEGER NOT NULL,
+  burned INTEGER NOT NULL, expired INTEGER NOT NULL, seal BLOB NOT NULL) STRICT;
 CREATE TABLE extent (
   peer INTEGER NOT NULL, id INTEGER NOT NULL, owner INTEGER NOT NULL, size INTEGER NOT NULL, front INTEGER NOT NULL,
   seal BLOB NOT NULL, PRIMARY KEY (peer, id)) STRICT, WITHOUT ROWID;
@@ -63,9 +62,6 @@ CREATE TABLE outbox (
   peer INTEGER NOT NULL, sequence INTEGER NOT NULL, message BLOB NOT NULL,
   PRIMARY KEY (peer, sequence)) STRICT, WITHOUT ROWID;
 )sql";
-
-// kMigrations[v] brings a file of version v to version v + 1.
-constexpr std::array<const char*, kSchemaVersion> kMigrations{kVersion1};
 
 Result<void> set_up_connection(Database& database) {
   if (Result<void> set = database.execute(kConnectionSettings); !set) return set;
@@ -91,35 +87,26 @@ Result<std::int64_t> version_of(Database& database) {
   return *version;
 }
 
-Result<void> migrate(Database& database, std::int64_t from) {
-  std::string sql = "BEGIN IMMEDIATE;";
-  for (std::int64_t version = from; version < kSchemaVersion; ++version) {
-    sql += kMigrations[static_cast<std::size_t>(version)];
-  }
-  sql += "PRAGMA application_id = " + std::to_string(kApplicationId) + ";";
-  sql += "PRAGMA user_version = " + std::to_string(kSchemaVersion) + "; COMMIT;";
-  Result<void> migrated = database.execute(sql.c_str());
-  if (!migrated && database.in_transaction()) {
-    // Closing the connection would roll back as well; a second failure adds nothing to the first.
-    [[maybe_unused]] const Result<void> rolled_back = database.execute("ROLLBACK");
-  }
-  return migrated;
-}
-
 }  // namespace
 
-Result<void> prepare_schema(Database& database) {
-  if (Result<void> exclusive = database.execute(kExclusive); !exclusive) return exclusive;
+Result<std::int64_t> prepare_schema(Database& database) {
+  if (Result<void> exclusive = database.execute(kExclusive); !exclusive) return std::unexpected(exclusive.error());
   // Before the other settings: WAL writes to the file, and what is not ours stays as it is.
   const Result<std::int64_t> version = version_of(database);
-  if (!version) return std::unexpected(version.error());
+  if (!version) return version;
   if (*version > kSchemaVersion) {
     return fail(ErrorCode::kInvalid, "it was written by a newer qkms (format " + std::to_string(*version) +
                                          "; this one knows " + std::to_string(kSchemaVersion) +
                                          "): run that version, or restore a copy from before the upgrade");
   }
-  if (Result<void> set = set_up_connection(database); !set) return set;
-  return *version < kSchemaVersion ? migrate(database, *version) : Result<void>{};
+  if (Result<void> set = set_up_connection(database); !set) return std::unexpected(set.error());
+  return version;
+}
+
+Result<void> create_tables(Database& database) {
+  const std::string sql = std::string(kTables) + "PRAGMA application_id = " + std::to_string(kApplicationId) +
+                          "; PRAGMA user_version = " + std::to_string(kSchemaVersion);
+  return database.execute(sql.c_str());
 }
 
 }  // namespace qkms::storage

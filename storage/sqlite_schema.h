@@ -1,5 +1,5 @@
-// The tables of a store file and how an older file becomes a newer one. docs/store-format.md says what the columns
-// mean.
+// The tables of a store file. How an older file becomes a newer one: storage/format1.h. docs/store-format.md says what
+// the columns mean.
 #pragma once
 
 #include "storage/sqlite_database.h"
@@ -9,10 +9,13 @@ namespace qkms::storage {
 // "qkms" in ASCII: PRAGMA application_id of every store.
 inline constexpr std::int64_t kApplicationId = 0x716b6d73;
 // PRAGMA user_version: the format that this build writes.
-inline constexpr std::int64_t kSchemaVersion = 1;
+inline constexpr std::int64_t kSchemaVersion = 2;
 
-// Sets up the connection, makes the tables of a new file, or brings an older file to kSchemaVersion in one transaction.
-// Refuses what is no store, and a store of a newer version.
-Result<void> prepare_schema(Database& database);
+// Sets up the connection and gives the version of the file, 0 for a new one. Refuses what is no store, and a store of a
+// newer version; leaves both as they are.
+Result<std::int64_t> prepare_schema(Database& database);
+
+// The tables of kSchemaVersion and that version, inside a transaction of the caller's.
+Result<void> create_tables(Database& database);
 
 }  // namespace qkms::storage

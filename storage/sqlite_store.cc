@@ -6,42 +6,12 @@
 
 #include <cassert>
 
-#include "storage/data_keys.h"
 #include "storage/master_key.h"
-#include "storage/sqlite_schema.h"
-#include "storage/sqlite_tables.h"
 
 namespace qkms::storage {
 
 using kms::Changes;
 using kms::CommitOutcome;
-
-struct SqliteStore::Tables {
-  Tables(Database& database, Sealer& sealer)
-      : names(database),
-        node(TableContext{database, sealer, names}),
-        peers(TableContext{database, sealer, names}),
-        extents(TableContext{database, sealer, names}),
-        blocks(TableContext{database, sealer, names}),
-        seen_blocks(TableContext{database, sealer, names}),
-        assignments(TableContext{database, sealer, names}),
-        outbox(TableContext{database, sealer, names}) {}
-
-  Result<void> load() {
-    if (Result<void> loaded = names.load(); !loaded) return loaded;
-    if (Result<void> loaded = blocks.load_index(); !loaded) return loaded;
-    return seen_blocks.load_positions();
-  }
-
-  Names names;
-  NodeTable node;
-  PeerTable peers;
-  ExtentTable extents;
-  BlockTable blocks;
-  SeenBlockTable seen_blocks;
-  AssignmentTable assignments;
-  OutboxTable outbox;
-};
 
 namespace {
 
@@ -99,37 +69,49 @@ Result<void> in_order(const Steps&... steps) {
 
 }  // namespace
 
-Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file, SecretBytes master_key) {
+std::filesystem::path keyring_beside(const std::filesystem::path& store) { return store.parent_path() / "keyring"; }
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file, SecretBytes master_key,
+                                                       const StoreSettings& settings) {
   assert(master_key.size() == kMasterKeyBytes);
   Result<StoreLock> lock = StoreLock::acquire(file);
   if (!lock) return std::unexpected(lock.error());
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
-  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(*lock), std::move(*database), std::move(master_key)));
-  if (Result<void> prepared = store->prepare(); !prepared) return about(file, prepared.error());
+  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(*lock), std::move(*database)));
+  if (Result<void> prepared = store->prepare(file, std::move(master_key), settings); !prepared) {
+    return about(file, prepared.error());
+  }
   return store;
 }
 
-SqliteStore::SqliteStore(StoreLock lock, std::unique_ptr<Database> database, SecretBytes master_key)
+SqliteStore::SqliteStore(StoreLock lock, std::unique_ptr<Database> database)
     : lock_(std::move(lock)),
       database_(std::move(database)),
-      sealer_(std::move(master_key)),
       begin_(*database_, "BEGIN IMMEDIATE"),
       commit_(*database_, "COMMIT"),
       rollback_(*database_, "ROLLBACK") {}
 
 SqliteStore::~SqliteStore() = default;
 
-Result<void> SqliteStore::prepare() {
-  if (Result<void> prepared = prepare_schema(*database_); !prepared) return prepared;
-  if (database_->read_only()) return fail(ErrorCode::kIo, "it cannot be written to");
-  if (Result<void> opened = open_data_keys(*database_, sealer_); !opened) return opened;
+Result<void> SqliteStore::prepare(const std::filesystem::path& file, SecretBytes master_key,
+                                  const StoreSettings& settings) {
+  const std::filesystem::path keyring = settings.keyring.empty() ? keyring_beside(file) : settings.keyring;
+  Result<OpenedStore> opened = open_store(*database_, file, keyring, std::move(master_key), settings.epochs);
+  if (!opened) return std::unexpected(opened.error());
+  sealing_ = std::move(opened->sealing);
+  quarantined_ = std::move(opened->quarantined);
+  dropped_rows_ = opened->left_behind;
+  for (const Quarantined& group : quarantined_) dropped_rows_ += group.rows;
+  behind_keyring_ = opened->behind_keyring;
   return make_tables();
 }
 
 Result<void> SqliteStore::make_tables() {
-  tables_ = std::make_unique<Tables>(*database_, sealer_);
+  tables_ = std::make_unique<Tables>(*database_, sealing_->rows());
+  head_ = std::make_unique<HeadTable>(*database_, sealing_->sealer());
+  resealing_ = std::make_unique<Resealing>(*database_, tables_->names, *sealing_);
   return tables_->load();
 }
 
@@ -145,6 +127,7 @@ Result<kms::Snapshot> SqliteStore::load_all() {
                                        [&] { return tables_->outbox.load(snapshot); },   //
                                        [&] { return tables_->seen_blocks.load(snapshot); });
   if (!loaded) return std::unexpected(loaded.error());
+  snapshot.unreadable += dropped_rows_;
   return snapshot;
 }
 
@@ -165,11 +148,19 @@ Result<kms::Loaded> SqliteStore::load(const kms::Needs& needs) {
 CommitOutcome SqliteStore::commit(Changes changes) {
   if (latched_) return CommitOutcome::kFailed;
   database_->forget_failure();
+  sealing_->before_commit();
   if (Result<void> begun = begin_.run(); !begun) return give_up(begun.error(), false);
-  if (Result<void> applied = apply(changes); !applied) return give_up(applied.error(), false);
+  const Result<void> applied =
+      in_order([&] { return apply(changes); }, [&] { return resealing_->step(); }, [&] { return put_head(); });
+  if (!applied) return give_up(applied.error(), false);
   if (Result<void> committed = commit_.run(); !committed) return give_up(committed.error(), true);
+  sealing_->after_commit();
   trouble_.clear();
   return CommitOutcome::kDurable;
+}
+
+Result<void> SqliteStore::put_head() {
+  return head_->put(sealing_->keyring().store_id(), sealing_->census(), tables_->names);
 }
 
 // The order is that of kms::Changes.
@@ -208,6 +199,7 @@ CommitOutcome SqliteStore::give_up(const Error& why, bool at_commit) {
     latched_ = true;
     return CommitOutcome::kUnknown;
   }
+  sealing_->after_rollback();
   // The tables' image of names, blocks and positions may be ahead of what was rolled back.
   if (Result<void> made = make_tables(); !made) latched_ = true;
   return CommitOutcome::kFailed;

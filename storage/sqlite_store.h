@@ -1,4 +1,4 @@
-// The store of qkmsd: one SQLite file in WAL mode, with the rows that hold key bits sealed. docs/store-format.md is its
+// The store of qkmsd: one SQLite file in WAL mode, with sealed rows, and a keyring. docs/store-format.md is its
 // specification.
 //
 // What would surprise: after a commit whose outcome is unknown the store is latched, and every later call fails. Only a
@@ -12,18 +12,28 @@
 #include <string>
 
 #include "kms/store.h"
-#include "storage/sealer.h"
+#include "storage/resealing.h"
 #include "storage/sqlite_database.h"
 #include "storage/store_lock.h"
+#include "storage/store_opening.h"
 
 namespace qkms::storage {
 
+struct StoreSettings {
+  std::filesystem::path keyring;  // empty: keyring_beside() the store
+  EpochSettings epochs;
+};
+
+// <folder of the store>/keyring
+std::filesystem::path keyring_beside(const std::filesystem::path& store);
+
 class SqliteStore final : public kms::Store {
  public:
-  // Opens the store, or makes it when there is no file or an empty one. `master_key` is kMasterKeyBytes long. Errors
-  // name the file and say what to do: no store at all, a newer version, another master key (kInvalid), in use
-  // (kClosed), damaged (kCorrupt).
-  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file, SecretBytes master_key);
+  // Opens the store, or makes it and its keyring when there is no file or an empty one. `master_key` is kMasterKeyBytes
+  // long. Errors name the file and say what to do: no store at all, a newer version, another master key or keyring
+  // (kInvalid), in use (kClosed), damaged, or without its keyring (kCorrupt).
+  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file, SecretBytes master_key,
+                                                   const StoreSettings& settings = {});
   ~SqliteStore() override;
 
   Result<kms::Snapshot> load_all() override;
@@ -33,25 +43,34 @@ class SqliteStore final : public kms::Store {
   // Why the last commit that failed did so, for the operator. Empty when the last one succeeded.
   const std::string& trouble() const { return trouble_; }
 
+  // What this opening found amiss and dropped, for the operator.
+  const std::vector<Quarantined>& quarantined() const { return quarantined_; }
+  // True when the keyring knows of a later state of this store: the file is an old copy.
+  bool is_behind_keyring() const { return behind_keyring_; }
+
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
   Result<void> limit_pages(std::uint32_t pages);
 
  private:
-  struct Tables;
-
-  SqliteStore(StoreLock lock, std::unique_ptr<Database> database, SecretBytes master_key);
-  Result<void> prepare();
+  SqliteStore(StoreLock lock, std::unique_ptr<Database> database);
+  Result<void> prepare(const std::filesystem::path& file, SecretBytes master_key, const StoreSettings& settings);
   Result<void> make_tables();
   Result<void> apply(const kms::Changes& changes);
   Result<void> apply_outbox(const kms::Changes& changes);
+  Result<void> put_head();
   kms::CommitOutcome give_up(const Error& why, bool at_commit);
 
   StoreLock lock_;  // first in, last out
   std::unique_ptr<Database> database_;
-  Sealer sealer_;
+  std::unique_ptr<Sealing> sealing_;
   Statement begin_, commit_, rollback_;
   std::unique_ptr<Tables> tables_;
+  std::unique_ptr<HeadTable> head_;
+  std::unique_ptr<Resealing> resealing_;
   std::set<kms::AssignmentId> reported_;  // unreadable ones that the expiry look-up has counted already
+  std::vector<Quarantined> quarantined_;
+  std::uint64_t dropped_rows_ = 0;  // with them
+  bool behind_keyring_ = false;
   bool latched_ = false;
   std::string trouble_;
 };

@@ -1,15 +1,18 @@
-// The rows of the store in SQLite: one class per subject, each with its prepared statements. Rows with key bits, and
-// messages for peers, are sealed here on their way in and opened on their way out.
+// The rows of the store in SQLite: one class per subject, each with its prepared statements. Rows are sealed here on
+// their way in and opened on their way out, and the census follows: each row that comes is added to it, each that goes
+// or is replaced is read for its seal and taken out.
 //
 // Operation: put, move and drop run inside a transaction that SqliteStore has begun. After a rollback SqliteStore makes
-// all tables anew, because Names, BlockTable and SeenBlockTable keep an image of what is stored. Ownership: every table
-// refers to the Database, Sealer and Names that it was given; those must outlive it.
+// all tables anew, because some keep an image of what is stored. Ownership: every table refers to the Database,
+// RowSeals and Names that it was given; those must outlive it.
 #pragma once
 
 #include <optional>
 #include <unordered_map>
 
 #include "kms/store.h"
+#include "storage/census.h"
+#include "storage/sealed_column.h"
 #include "storage/sealer.h"
 #include "storage/sqlite_database.h"
 
@@ -35,9 +38,36 @@ class Names {
   Statement select_, insert_;
 };
 
+// Sealing and the census in one: what is sealed for a group is counted in it.
+class RowSeals {
+ public:
+  RowSeals(Sealer& sealer, Census& census) : sealer_(sealer), census_(census) {}
+
+  Result<Sealed> seal(Group group, const AssociatedData& place, Bytes clear);
+  Result<Sealed> seal_lastingly(Group group, const AssociatedData& place, Bytes clear);
+  Result<SecretBytes> open(const AssociatedData& place, Bytes sealed) { return sealer_.open(place, sealed); }
+  // Drops rows that `select_headers` and `drop` choose alike. (One statement with RETURNING costs twice as much.)
+  template <class... Parameters>
+  Result<void> drop(Group group, Statement& select_headers, Statement& drop_rows, const Parameters&... parameters) {
+    if (Result<void> left = select_headers.for_each(leave(group), parameters...); !left) return left;
+    return drop_rows.run(parameters...);
+  }
+  // For Statement::for_each: takes out of the census each row whose seal's header (header_of) is the first column.
+  auto leave(Group group) {
+    return [this, group](Statement& row) -> Result<bool> {
+      census_.remove(group, row.blob(0));
+      return true;
+    };
+  }
+
+ private:
+  Sealer& sealer_;
+  Census& census_;
+};
+
 struct TableContext {
   Database& database;
-  Sealer& sealer;
+  RowSeals& seals;
   Names& names;
 };
 
@@ -49,8 +79,8 @@ class NodeTable {
   Result<kms::NodeRow> load();
 
  private:
-  Sealer& sealer_;
-  Statement put_, select_;
+  RowSeals& seals_;
+  Statement select_header_, put_, select_;
 };
 
 class PeerTable {
@@ -60,8 +90,9 @@ class PeerTable {
   Result<void> load(kms::Snapshot& snapshot);
 
  private:
+  RowSeals& seals_;
   Names& names_;
-  Statement put_, select_;
+  Statement select_header_, put_, select_;
 };
 
 class ExtentTable {
@@ -74,11 +105,11 @@ class ExtentTable {
   Result<void> load_bits(const kms::ExtentKey& key, kms::Loaded& loaded);
 
  private:
-  Result<Sealed> seal(const kms::ExtentRow& row);
+  Result<Sealed> seal(Group peer, const kms::ExtentRow& row);
 
-  Sealer& sealer_;
+  RowSeals& seals_;
   Names& names_;
-  Statement add_, add_bits_, move_, drop_, drop_bits_, select_, select_bits_;
+  Statement add_, add_bits_, select_header_, select_bits_header_, move_, drop_, drop_bits_, select_, select_bits_;
 };
 
 // Few rows at a time: kms::LinkPolicy::max_pending_bytes bounds them. So their place by (link, block) is remembered
@@ -92,11 +123,11 @@ class BlockTable {
   Result<void> load(kms::Snapshot& snapshot);
 
  private:
-  Sealer& sealer_;
+  RowSeals& seals_;
   Names& names_;
   std::map<std::pair<std::int64_t, BlockId>, std::int64_t> numbers_;
   std::int64_t next_number_ = 1;
-  Statement add_, drop_, select_, select_index_;
+  Statement add_, select_header_, drop_, select_, select_index_;
 };
 
 // A ring per link: positions count up, and the one that falls out of kSeenBlocksPerLink goes.
@@ -126,10 +157,14 @@ class AssignmentTable {
   Result<kms::Assignment> read(const kms::AssignmentId& id, const Statement& row);
   Result<void> load_expired_of(const KmeId& issuer, std::int64_t number, Millis now, kms::Loaded& loaded,
                                std::set<kms::AssignmentId>& reported);
+  Result<bool> is_beyond_all(std::int64_t issuer, std::int64_t record);
 
-  Sealer& sealer_;
+  RowSeals& seals_;
   Names& names_;
-  Statement put_, drop_, select_, select_oldest_, select_issuers_;
+  // By issuer: no row has a higher record. Records count up, so most rows that come are known to be new, and nobody has
+  // to look for one that they replace.
+  std::map<std::int64_t, std::int64_t> highest_;
+  Statement select_highest_, select_header_, put_, drop_, select_, select_oldest_, select_issuers_;
 };
 
 class OutboxTable {
@@ -141,9 +176,25 @@ class OutboxTable {
   Result<void> load(kms::Snapshot& snapshot);
 
  private:
-  Sealer& sealer_;
+  RowSeals& seals_;
   Names& names_;
-  Statement add_, acknowledge_, clear_, select_;
+  Statement add_, select_acknowledged_, acknowledge_, select_cleared_, clear_, select_;
+};
+
+// All of them, over one Names.
+struct Tables {
+  Tables(Database& database, RowSeals& seals);
+  // The images of what is stored.
+  Result<void> load();
+
+  Names names;
+  NodeTable node;
+  PeerTable peers;
+  ExtentTable extents;
+  BlockTable blocks;
+  SeenBlockTable seen_blocks;
+  AssignmentTable assignments;
+  OutboxTable outbox;
 };
 
 }  // namespace qkms::storage

@@ -44,7 +44,7 @@ class SqliteBench final : public Bench {
  private:
   void open() { store_ = SqliteStore::open(file_, bits(32, 1)).value(); }
 
-  // Flips a bit of the tag.
+  // Flips a bit of what is sealed, not of the seal: the census counts seals.
   void spoil(const std::string& table, const std::string& kme_column, const KmeId& kme_id,
              const std::string& number_column, std::uint64_t number) {
     store_.reset();

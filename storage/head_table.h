@@ -1,0 +1,39 @@
+// The head of a store: one sealed row that every commit writes anew. It says which store this is and what its census
+// was.
+#pragma once
+
+#include <optional>
+
+#include "storage/sqlite_tables.h"
+
+namespace qkms::storage {
+
+struct Head {
+  EpochId epoch = 0;  // at the commit that wrote it
+  struct Entry {
+    std::string name;
+    Tally tally;
+  };
+  std::map<Group, Entry> groups;
+};
+
+class HeadTable {
+ public:
+  HeadTable(Database& database, Sealer& sealer) : sealer_(sealer), put_(database, kPut), select_(database, kSelect) {}
+
+  Result<void> put(const StoreId& store, const Census& census, const Names& names);
+  // kCorrupt when it does not open under this store's ID.
+  Result<Head> load(const StoreId& store);
+
+ private:
+  static constexpr const char* kPut = "INSERT OR REPLACE INTO head VALUES (1, ?, ?)";
+  static constexpr const char* kSelect = "SELECT seal FROM head";
+
+  Sealer& sealer_;
+  Statement put_, select_;
+};
+
+// The ID in the head, in clear; none when there is no head.
+Result<std::optional<StoreId>> read_store_id(Database& database);
+
+}  // namespace qkms::storage

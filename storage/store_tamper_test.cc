@@ -1,0 +1,334 @@
+// Somebody writes to a stopped store: every kind of change is found at the next opening or when the row is read, the
+// group is named, and nothing of it is served. Threat T23.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "storage/head_table.h"
+#include "storage/store_bench.h"
+#include "storage/verify_store.h"
+
+namespace qkms::storage {
+namespace {
+
+using kms::Changes;
+using kms::CommitOutcome;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class StoreTamperTest : public testing::Test {
+ protected:
+  std::unique_ptr<SqliteStore> open() {
+    auto store = SqliteStore::open(file_, bits(32, 1));
+    EXPECT_TRUE(store) << store.error().text;
+    return std::move(store.value());
+  }
+  ErrorCode refusal(std::string_view words) {
+    const auto store = SqliteStore::open(file_, bits(32, 1));
+    if (store) return ADD_FAILURE() << "opened", ErrorCode::kInternal;
+    EXPECT_THAT(store.error().text, HasSubstr(words));
+    return store.error().code;
+  }
+  static void commit(kms::Store& store, Changes changes) {
+    ASSERT_EQ(store.commit(std::move(changes)), CommitOutcome::kDurable);
+  }
+  // Two peers, two links, two rows of each kind.
+  static Changes sample_changes() {
+    Changes changes;
+    changes.node = sample_node();
+    for (const char* peer : {"KME-B", "KME-C"}) {
+      changes.put_peers.push_back(sample_peer(peer));
+      for (const std::uint64_t id : {1, 2}) {
+        changes.new_extents.emplace_back(sample_extent(peer, id), bits(64, static_cast<std::uint8_t>(id)));
+        changes.put_assignments.push_back(sample_assignment(peer, id));
+        changes.new_outbox.push_back({kme(peer), id, api::Void{.record = id}});
+      }
+    }
+    for (const char* name : {"link-b", "link-c"}) {
+      for (const std::uint32_t id : {1U, 2U}) changes.new_blocks.push_back(sample_block(name, id));
+    }
+    return changes;
+  }
+  void fill() { commit(*open(), sample_changes()); }
+  void start_anew() {
+    std::filesystem::remove(file_);
+    std::filesystem::remove(keyring_beside(file_));
+    fill();
+  }
+  // SQL on the stopped store; `old` is attached to it when there is a copy.
+  void sql(const std::string& text) {
+    const std::unique_ptr<Database> database = Database::open(file_).value();
+    if (std::filesystem::exists(copy_)) {
+      ASSERT_TRUE(database->execute(("ATTACH '" + copy_.string() + "' AS old").c_str()));
+    }
+    const Result<void> done = database->execute(text.c_str());
+    ASSERT_TRUE(done) << done.error().text;
+  }
+  void copy_store() { std::filesystem::copy_file(file_, copy_, std::filesystem::copy_options::overwrite_existing); }
+  VerifyReport verify() { return verify_store(file_, {}, bits(32, 1)).value(); }
+  static std::vector<std::string> names(const SqliteStore& store) {
+    std::vector<std::string> found;
+    for (const Quarantined& group : store.quarantined()) found.push_back(group.name);
+    return found;
+  }
+  // Everything of one peer's that a store would serve.
+  static std::uint64_t rows_of(kms::Store& store, const char* peer) {
+    const kms::Snapshot snapshot = store.load_all().value();
+    kms::Needs needs;
+    for (const std::uint64_t id : {1, 2, 3}) {
+      needs.extent_bits.insert({kme(peer), id});
+      needs.assignments.insert({kme(peer), id});
+    }
+    const kms::Loaded loaded = store.load(needs).value();
+    const auto of_peer = [peer](const auto& row) { return row.peer == kme(peer); };
+    return static_cast<std::uint64_t>(std::ranges::count_if(snapshot.peers, of_peer) +
+                                      std::ranges::count_if(snapshot.extents, of_peer) +
+                                      std::ranges::count_if(snapshot.outbox, of_peer)) +
+           loaded.extent_bits.size() + loaded.assignments.size();
+  }
+  static constexpr std::uint64_t kRowsOfAPeer = 9;
+
+  ScratchFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "store", copy_ = folder_.path() / "copy";
+};
+
+// What a change history leaves behind: rows of KME-B replaced, moved and dropped, and new ones.
+Changes later_changes() {
+  Changes changes;
+  changes.node = sample_node();
+  changes.node->record_limit += 10;
+  changes.put_peers = {sample_peer("KME-B", 50)};
+  changes.moved_extents = {sample_extent("KME-B", 1, 32)};
+  changes.dropped_extents = {{kme("KME-B"), 2}};
+  changes.new_extents.emplace_back(sample_extent("KME-B", 3), bits(64, 3));
+  changes.put_assignments.push_back(sample_assignment("KME-B", 1));
+  changes.put_assignments.back().fetched = {0x8003, 3};
+  changes.dropped_assignments = {{kme("KME-B"), 2}};
+  changes.acknowledged_outbox = {{kme("KME-B"), 1}};
+  changes.new_outbox.push_back({kme("KME-B"), 3, api::Void{.record = 3}});
+  changes.dropped_blocks = {{link("link-b"), block(1)}};
+  changes.new_blocks.push_back(sample_block("link-b", 3));
+  return changes;
+}
+
+struct Tampering {
+  const char* name;
+  std::string sql;
+  std::string group = "KME-B";
+};
+
+std::string row_of_b(const std::string& column, int number) {
+  return " WHERE peer = (SELECT number FROM name WHERE text = 'KME-B') AND " + column + " = " + std::to_string(number);
+}
+
+TEST_F(StoreTamperTest, NamesTheGroupOfARowThatWasRemovedAddedChangedOrPutBack) {
+  const std::string b = "(SELECT number FROM name WHERE text = 'KME-B')";
+  const std::string flip_tag = "substr(X, 1, 20) || x'ffff' || substr(X, 23)";
+  const auto flip = [&](std::string column) {
+    std::string sql = "CAST(" + flip_tag + " AS BLOB)";
+    for (std::size_t at; (at = sql.find('X')) != std::string::npos;) sql.replace(at, 1, column);
+    return " SET " + column + " = " + sql;
+  };
+  const std::vector<Tampering> cases = {
+      {"an assignment removed", "DELETE FROM assignment WHERE issuer = " + b + " AND record = 1"},
+      {"extent removed", "DELETE FROM extent" + row_of_b("id", 1)},
+      {"extent bits removed", "DELETE FROM extent_bits" + row_of_b("id", 1)},
+      {"message removed", "DELETE FROM outbox" + row_of_b("sequence", 2)},
+      {"peer removed", "DELETE FROM peer WHERE peer = " + b},
+      {"block removed", "DELETE FROM block WHERE number = (SELECT max(number) FROM block)", "link-b"},
+      {"all of it removed", "DELETE FROM name WHERE text = 'KME-B'"},
+      {"an assignment put back",
+       "INSERT INTO assignment SELECT * FROM old.assignment WHERE issuer = " + b + " AND record = 2"},
+      {"an assignment as it was",
+       "INSERT OR REPLACE INTO assignment SELECT * FROM old.assignment WHERE issuer = " + b + " AND record = 1"},
+      {"a front as it was", "INSERT OR REPLACE INTO extent SELECT * FROM old.extent WHERE peer = " + b + " AND id = 1"},
+      {"a used extent put back", "INSERT INTO extent SELECT * FROM old.extent WHERE peer = " + b + " AND id = 2;" +
+                                     "INSERT INTO extent_bits SELECT * FROM old.extent_bits WHERE peer = " + b +
+                                     " AND id = 2"},
+      {"counters as they were", "INSERT OR REPLACE INTO peer SELECT * FROM old.peer WHERE peer = " + b},
+      {"a message put back", "INSERT INTO outbox SELECT * FROM old.outbox WHERE peer = " + b + " AND sequence = 1"},
+      {"a block put back", "INSERT INTO block SELECT * FROM old.block WHERE number = 1", "link-b"},
+      {"a row twice", "INSERT INTO outbox SELECT peer, 9, message FROM outbox WHERE peer = " + b + " AND sequence = 2"},
+      {"a tag flipped", "UPDATE assignment" + flip("bits") + " WHERE issuer = " + b + " AND record = 1"},
+      {"a peer's tag flipped", "UPDATE peer" + flip("seal") + " WHERE peer = " + b},
+      {"a peer's counter changed", "UPDATE peer SET delivered = delivered - 1 WHERE peer = " + b},
+      {"a peer's ID key cut", "UPDATE peer SET peer_id_key = zeroblob(31) WHERE peer = " + b},
+      {"a seal cut to nothing", "UPDATE extent_bits SET bits = zeroblob(0)" + row_of_b("id", 1)},
+      {"a seal of another kind", "UPDATE extent_bits SET bits = x'0102'" + row_of_b("id", 1)},
+      {"renamed", "UPDATE name SET text = 'KME-X' WHERE text = 'KME-B'"},
+      {"the head of before",
+       "INSERT OR REPLACE INTO head SELECT * FROM old.head;"
+       "INSERT OR REPLACE INTO node SELECT * FROM old.node"},
+  };
+  for (const Tampering& tampering : cases) {
+    SCOPED_TRACE(tampering.name);
+    start_anew();
+    copy_store();
+    commit(*open(), later_changes());
+    sql(tampering.sql);
+    std::filesystem::remove(copy_);
+    const VerifyReport report = verify();
+    EXPECT_FALSE(report.sound());
+    EXPECT_THAT(report.discrepancies, testing::Contains(testing::Field(&Discrepancy::name, tampering.group)));
+    std::unique_ptr<SqliteStore> store = open();
+    EXPECT_THAT(names(*store), testing::Contains(tampering.group));
+    EXPECT_GT(store->load_all()->unreadable, 0U);
+    if (tampering.group == "KME-B") {
+      EXPECT_EQ(rows_of(*store, "KME-B"), 0U);
+    } else {
+      EXPECT_EQ(rows_of(*store, "KME-B"), 8U);
+    }
+    EXPECT_EQ(rows_of(*store, "KME-C"), kRowsOfAPeer) << "what others share is as it was";
+    // It goes on, with new rows under the numbers of old ones.
+    Changes fresh;
+    fresh.put_peers = {sample_peer("KME-B")};
+    if (tampering.group == "KME-B") fresh.new_extents.emplace_back(sample_extent("KME-B", 1), bits(64, 9));
+    commit(*store, std::move(fresh));
+    store.reset();
+    store = open();
+    EXPECT_THAT(names(*store), IsEmpty());
+    EXPECT_EQ(store->load_all()->unreadable, 0U);
+  }
+}
+
+TEST_F(StoreTamperTest, FindsNothingAmissInAnUntouchedStore) {
+  fill();
+  commit(*open(), later_changes());
+  EXPECT_TRUE(verify().sound());
+  const auto store = open();
+  EXPECT_THAT(names(*store), IsEmpty());
+  EXPECT_EQ(store->load_all()->unreadable, 0U);
+  EXPECT_FALSE(store->is_behind_keyring());
+}
+
+TEST_F(StoreTamperTest, IsVerifiedTableByTableAndLeftAsItIs) {
+  fill();
+  sql("UPDATE assignment SET expires_at = expires_at + 1 WHERE record = 1");
+  const auto content = [this] {
+    std::ifstream in(file_, std::ios::binary);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  const std::string before = content();
+  for (int i = 0; i < 2; ++i) {
+    const VerifyReport report = verify();
+    EXPECT_FALSE(report.sound());
+    EXPECT_THAT(report.discrepancies, IsEmpty()) << "bits that rot are no replay";
+    ASSERT_THAT(report.tables, testing::SizeIs(kSealedColumns.size()));
+    for (const VerifyReport::Table& table : report.tables) {
+      EXPECT_EQ(table.rows, table.name == "node" ? 1U : table.name == "peer" ? 2U : 4U) << table.name;
+      EXPECT_EQ(table.unreadable, table.name == "assignment" ? 2U : 0U) << table.name;
+    }
+  }
+  EXPECT_EQ(content(), before);
+}
+
+TEST_F(StoreTamperTest, IsNotVerifiedWhileItIsInUseNorWhenThereIsNone) {
+  EXPECT_EQ(verify_store(file_, {}, bits(32, 1)).error().code, ErrorCode::kNotFound);
+  const auto store = open();
+  EXPECT_EQ(verify_store(file_, {}, bits(32, 1)).error().code, ErrorCode::kClosed);
+}
+
+// Rows swapped within a group have the right seals, so the census adds up: but at their new places they do not open.
+TEST_F(StoreTamperTest, OpensNoRowsThatWereSwappedWithinAGroup) {
+  fill();
+  sql("CREATE TEMP TABLE was AS SELECT issuer, record, bits FROM assignment; UPDATE assignment SET bits = (SELECT bits "
+      "FROM was WHERE was.issuer = assignment.issuer AND was.record = 3 - assignment.record)");
+  const auto store = open();
+  EXPECT_THAT(names(*store), IsEmpty());
+  EXPECT_EQ(store->load({.extent_bits = {}, .assignments = {{kme("KME-B"), 1}, {kme("KME-B"), 2}}, .expired_at = {}})
+                ->unreadable,
+            2U);
+}
+
+TEST_F(StoreTamperTest, FindsRowsThatWereSwappedBetweenGroups) {
+  fill();
+  sql("CREATE TEMP TABLE was AS SELECT * FROM outbox; DELETE FROM outbox; INSERT INTO outbox SELECT (SELECT max(peer) "
+      "+ "
+      "min(peer) FROM was) - peer, sequence, message FROM was");
+  const auto store = open();
+  EXPECT_THAT(names(*store), ElementsAre("KME-B", "KME-C"));
+  EXPECT_EQ(rows_of(*store, "KME-B") + rows_of(*store, "KME-C"), 0U);
+}
+
+// A flipped bit costs that row alone.
+TEST_F(StoreTamperTest, LosesOneAssignmentToAFlippedBit) {
+  fill();
+  sql("UPDATE assignment SET bits = CAST(substr(bits, 1, 40) || x'00' || substr(bits, 42) AS BLOB) WHERE record = 1 "
+      "AND "
+      "issuer = (SELECT number FROM name WHERE text = 'KME-B')");
+  const auto store = open();
+  EXPECT_THAT(names(*store), IsEmpty());
+  EXPECT_EQ(rows_of(*store, "KME-B"), kRowsOfAPeer - 1);
+}
+
+TEST_F(StoreTamperTest, DoesNotRunWithAnOldNodeRow) {
+  fill();
+  copy_store();
+  commit(*open(), later_changes());
+  sql("INSERT OR REPLACE INTO node SELECT * FROM old.node");
+  EXPECT_EQ(refusal("its own row (node)"), ErrorCode::kCorrupt);
+  sql("DELETE FROM node");
+  EXPECT_EQ(refusal("its own row (node)"), ErrorCode::kCorrupt);
+}
+
+TEST_F(StoreTamperTest, DoesNotRunWithoutItsHead) {
+  for (const char* change : {"DELETE FROM head", "UPDATE head SET seal = zeroblob(200)",
+                             "UPDATE head SET seal = substr(seal, 1, 90)", "UPDATE head SET store = zeroblob(3)"}) {
+    SCOPED_TRACE(change);
+    start_anew();
+    sql(change);
+    EXPECT_EQ(refusal("its head"), ErrorCode::kCorrupt);
+  }
+}
+
+TEST_F(StoreTamperTest, DoesNotRunWithoutItsKeyring) {
+  fill();
+  const std::filesystem::path ring = keyring_beside(file_);
+  std::filesystem::rename(ring, copy_);
+  EXPECT_EQ(refusal("is missing, and without it no row opens"), ErrorCode::kCorrupt);
+  EXPECT_FALSE(std::filesystem::exists(ring)) << "and makes none";
+  std::ofstream(ring, std::ios::binary) << std::string(5000, 'x');
+  EXPECT_EQ(refusal("is no keyring"), ErrorCode::kCorrupt);
+  std::filesystem::rename(copy_, ring);
+  EXPECT_EQ(rows_of(*open(), "KME-B"), kRowsOfAPeer);
+}
+
+TEST_F(StoreTamperTest, DoesNotRunWithTheKeyringOfAnotherStore) {
+  fill();
+  const std::filesystem::path other = folder_.path() / "other";
+  std::filesystem::create_directory(other);
+  ASSERT_TRUE(SqliteStore::open(other / "store", bits(32, 1)));
+  std::filesystem::copy_file(other / "keyring", keyring_beside(file_),
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_EQ(refusal("belongs to another store"), ErrorCode::kInvalid);
+  std::filesystem::remove(file_);
+  EXPECT_EQ(refusal("belongs to a store that was here before"), ErrorCode::kInvalid);
+}
+
+// Rows that were sealed since would not open. However often it is tried.
+TEST_F(StoreTamperTest, DoesNotRunWithAnOldKeyring) {
+  fill();
+  std::filesystem::copy_file(keyring_beside(file_), copy_);
+  const std::filesystem::path latest = folder_.path() / "latest";
+  open();
+  std::filesystem::rename(keyring_beside(file_), latest);
+  std::filesystem::rename(copy_, keyring_beside(file_));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(refusal("is an old copy"), ErrorCode::kCorrupt);
+  std::filesystem::rename(latest, keyring_beside(file_));
+  EXPECT_EQ(rows_of(*open(), "KME-B"), kRowsOfAPeer);
+}
+
+TEST_F(StoreTamperTest, KnowsAnOldCopyOfItself) {
+  fill();
+  copy_store();
+  commit(*open(), later_changes());
+  std::filesystem::rename(copy_, file_);
+  EXPECT_TRUE(verify().behind_keyring);
+  EXPECT_TRUE(open()->is_behind_keyring());
+  EXPECT_FALSE(open()->is_behind_keyring()) << "from then on it is the store";
+}
+
+}  // namespace
+}  // namespace qkms::storage

@@ -1,0 +1,86 @@
+// See verify_store.h.
+#include "storage/verify_store.h"
+
+#include <algorithm>
+
+#include "storage/sealed_walk.h"
+#include "storage/sqlite_schema.h"
+#include "storage/sqlite_store.h"
+
+namespace qkms::storage {
+namespace {
+
+constexpr std::size_t kRowsAtOnce = 256;
+
+Result<void> expect_current_format(Database& database, const std::filesystem::path& store) {
+  const Result<std::int64_t> version = prepare_schema(database);
+  if (!version) return std::unexpected(version.error());
+  if (*version == 0) return fail(ErrorCode::kNotFound, "the store " + store.string() + " is empty");
+  if (*version == kSchemaVersion) return {};
+  return fail(ErrorCode::kInvalid, "the store " + store.string() + " is of format " + std::to_string(*version) +
+                                       ": qkmsd brings it to format " + std::to_string(kSchemaVersion) +
+                                       " at its next start");
+}
+
+Result<VerifyReport::Table> open_all(Database& database, Sealer& sealer, const Names& names,
+                                     const SealedColumn& column) {
+  VerifyReport::Table table{.name = column.table, .rows = 0, .unreadable = 0};
+  SealedWalk walk(database, names, column);
+  for (;;) {
+    const Result<std::vector<SealedRow>> rows = walk.next(kRowsAtOnce);
+    if (!rows) return std::unexpected(rows.error());
+    if (rows->empty()) return table;
+    for (const SealedRow& row : *rows) {
+      ++table.rows;
+      if (!row.place || !sealer.open(*row.place, row.blob)) ++table.unreadable;
+    }
+  }
+}
+
+Result<VerifyReport> verify(Database& database, const KnownStore& known) {
+  Sealer sealer(*known.keyring);
+  Result<Census> census = Census::make(known.keyring->census_key());
+  if (!census) return std::unexpected(census.error());
+  Names names(database);
+  if (Result<void> loaded = names.load(); !loaded) return std::unexpected(loaded.error());
+  if (Result<void> counted = count_all_rows(database, *census); !counted) return std::unexpected(counted.error());
+  Result<std::vector<Discrepancy>> found = compare(database, sealer, *census, names, known.head);
+  if (!found) return std::unexpected(found.error());
+  VerifyReport report{.tables = {},
+                      .discrepancies = std::move(*found),
+                      .behind_keyring = known.head.epoch < known.keyring->head_epoch()};
+  for (const SealedColumn* column : kSealedColumns) {
+    Result<VerifyReport::Table> table = open_all(database, sealer, names, *column);
+    if (!table) return std::unexpected(table.error());
+    report.tables.push_back(std::move(*table));
+  }
+  return report;
+}
+
+}  // namespace
+
+bool VerifyReport::sound() const {
+  return !behind_keyring && discrepancies.empty() &&
+         std::ranges::all_of(tables, [](const Table& table) { return table.unreadable == 0; });
+}
+
+Result<VerifyReport> verify_store(const std::filesystem::path& store, const std::filesystem::path& keyring,
+                                  SecretBytes master_key) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(store, ignored)) {
+    return fail(ErrorCode::kNotFound, "there is no store " + store.string());
+  }
+  const Result<StoreLock> lock = StoreLock::acquire(store);
+  if (!lock) return std::unexpected(lock.error());
+  Result<std::unique_ptr<Database>> database = Database::open(store);
+  if (!database) return std::unexpected(database.error());
+  if (Result<void> current = expect_current_format(**database, store); !current) {
+    return std::unexpected(current.error());
+  }
+  const Result<KnownStore> known =
+      recognise(**database, keyring.empty() ? keyring_beside(store) : keyring, std::move(master_key));
+  if (!known) return std::unexpected(known.error());
+  return verify(**database, *known);
+}
+
+}  // namespace qkms::storage
