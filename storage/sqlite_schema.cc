@@ -62,6 +62,8 @@ CREATE TABLE assignment (
 CREATE TABLE outbox (
   peer INTEGER NOT NULL, sequence INTEGER NOT NULL, message BLOB NOT NULL,
   PRIMARY KEY (peer, sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (first INTEGER PRIMARY KEY, lines TEXT NOT NULL) STRICT;
+CREATE TABLE audit_head (one INTEGER PRIMARY KEY CHECK (one = 1), seal BLOB NOT NULL) STRICT;
 )sql";
 
 // kMigrations[v] brings a file of version v to version v + 1.

@@ -8,6 +8,7 @@
 
 #include "storage/data_keys.h"
 #include "storage/master_key.h"
+#include "storage/sqlite_audit.h"
 #include "storage/sqlite_schema.h"
 #include "storage/sqlite_tables.h"
 
@@ -25,12 +26,14 @@ struct SqliteStore::Tables {
         blocks(TableContext{database, sealer, names}),
         seen_blocks(TableContext{database, sealer, names}),
         assignments(TableContext{database, sealer, names}),
-        outbox(TableContext{database, sealer, names}) {}
+        outbox(TableContext{database, sealer, names}),
+        audit(TableContext{database, sealer, names}) {}
 
   Result<void> load() {
     if (Result<void> loaded = names.load(); !loaded) return loaded;
     if (Result<void> loaded = blocks.load_index(); !loaded) return loaded;
-    return seen_blocks.load_positions();
+    if (Result<void> loaded = seen_blocks.load_positions(); !loaded) return loaded;
+    return audit.load();
   }
 
   Names names;
@@ -41,6 +44,7 @@ struct SqliteStore::Tables {
   SeenBlockTable seen_blocks;
   AssignmentTable assignments;
   OutboxTable outbox;
+  AuditTable audit;
 };
 
 namespace {
@@ -130,6 +134,7 @@ Result<void> SqliteStore::prepare() {
 
 Result<void> SqliteStore::make_tables() {
   tables_ = std::make_unique<Tables>(*database_, sealer_);
+  tables_->audit.keep_bytes(audit_bytes_);
   return tables_->load();
 }
 
@@ -139,6 +144,7 @@ Result<kms::Snapshot> SqliteStore::load_all() {
   Result<kms::NodeRow> node = tables_->node.load();
   if (!node) return std::unexpected(node.error());
   snapshot.node = std::move(*node);
+  self_ = snapshot.node.self;
   const Result<void> loaded = in_order([&] { return tables_->peers.load(snapshot); },    //
                                        [&] { return tables_->extents.load(snapshot); },  //
                                        [&] { return tables_->blocks.load(snapshot); },   //
@@ -175,6 +181,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
 // The order is that of kms::Changes.
 Result<void> SqliteStore::apply(const Changes& changes) {
   Tables& t = *tables_;
+  if (changes.node) self_ = changes.node->self;
   return in_order(
       [&] { return changes.node ? t.node.put(*changes.node) : Result<void>{}; },
       [&] { return each(changes.put_peers, [&](const auto& row) { return t.peers.put(row); }); },
@@ -186,7 +193,7 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return each(changes.seen_blocks, [&](const auto& seen) { return t.seen_blocks.add(seen); }); },
       [&] { return each(changes.put_assignments, [&](const auto& row) { return t.assignments.put(row); }); },
       [&] { return each(changes.dropped_assignments, [&](const auto& id) { return t.assignments.drop(id); }); },
-      [&] { return apply_outbox(changes); });
+      [&] { return apply_outbox(changes); }, [&] { return t.audit.append(self_, changes.audit); });
 }
 
 Result<void> SqliteStore::apply_outbox(const Changes& changes) {
@@ -211,6 +218,21 @@ CommitOutcome SqliteStore::give_up(const Error& why, bool at_commit) {
   // The tables' image of names, blocks and positions may be ahead of what was rolled back.
   if (Result<void> made = make_tables(); !made) latched_ = true;
   return CommitOutcome::kFailed;
+}
+
+void SqliteStore::keep_audit_bytes(std::uint64_t bytes) {
+  audit_bytes_ = bytes;
+  tables_->audit.keep_bytes(bytes);
+}
+
+Result<AuditPage> SqliteStore::read_audit(std::uint64_t first, std::size_t bytes) {
+  if (latched_) return latched_error();
+  return tables_->audit.read(first, bytes);
+}
+
+Result<std::uint64_t> SqliteStore::verify_audit() {
+  if (latched_) return latched_error();
+  return tables_->audit.verify();
 }
 
 Result<void> SqliteStore::limit_pages(std::uint32_t pages) {

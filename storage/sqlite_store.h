@@ -12,6 +12,7 @@
 #include <string>
 
 #include "kms/store.h"
+#include "storage/audit_chain.h"
 #include "storage/sealer.h"
 #include "storage/sqlite_database.h"
 #include "storage/store_lock.h"
@@ -33,6 +34,11 @@ class SqliteStore final : public kms::Store {
   // Why the last commit that failed did so, for the operator. Empty when the last one succeeded.
   const std::string& trouble() const { return trouble_; }
 
+  // The audit log: see AuditTable.
+  void keep_audit_bytes(std::uint64_t bytes);
+  Result<AuditPage> read_audit(std::uint64_t first, std::size_t bytes);
+  Result<std::uint64_t> verify_audit();
+
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
   Result<void> limit_pages(std::uint32_t pages);
 
@@ -52,6 +58,8 @@ class SqliteStore final : public kms::Store {
   Statement begin_, commit_, rollback_;
   std::unique_ptr<Tables> tables_;
   std::set<kms::AssignmentId> reported_;  // unreadable ones that the expiry look-up has counted already
+  KmeId self_;                            // as loaded: the audit log names it
+  std::uint64_t audit_bytes_ = kDefaultAuditBytes;
   bool latched_ = false;
   std::string trouble_;
 };
