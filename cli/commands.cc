@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "certs/dev_ca.h"
+#include "cli/audit.h"
 #include "cli/conformance/command.h"
 #include "cli/https_client.h"
 #include "cli/verify_command.h"
@@ -71,18 +72,34 @@ Result<OperatorAccess> access_of(const Arguments& arguments) {
   return out;
 }
 
-// Prints the daemon's answer; anything but 200 is an error, after its text.
-Result<void> ask(const Arguments& arguments, std::string_view method, std::string_view path) {
+Result<HttpsResponse> ask_daemon(const Arguments& arguments, std::string_view method, std::string_view path) {
   const auto access = access_of(arguments);
   if (!access) return std::unexpected(access.error());
   const auto timeout = timeout_ms(arguments, kDefaultTimeoutSeconds);
   if (!timeout) return std::unexpected(timeout.error());
-  const auto response = https_ask(access->target, method, path, access->files, *timeout);
+  return https_ask(access->target, method, path, access->files, *timeout);
+}
+
+std::unexpected<Error> not_200(const HttpsResponse& response, std::string_view path) {
+  return fail(ErrorCode::kClosed, fmt::format("the daemon answered {} to {}", response.status, path));
+}
+
+// Prints the daemon's answer; anything but 200 is an error, after its text.
+Result<void> ask(const Arguments& arguments, std::string_view method, std::string_view path) {
+  const auto response = ask_daemon(arguments, method, path);
   if (!response) return std::unexpected(response.error());
   fmt::print("{}{}", response->body, response->body.empty() || response->body.ends_with('\n') ? "" : "\n");
   if (response->status == 200) return {};
-  return fail(ErrorCode::kClosed, fmt::format("{} port {} answered {} to {}", access->target.host, access->target.port,
-                                              response->status, path));
+  return not_200(*response, path);
+}
+
+Result<void> audit_log(const Arguments& arguments) {
+  return audit(arguments, [&](std::string_view path) -> Result<std::string> {
+    auto response = ask_daemon(arguments, "GET", path);
+    if (!response) return std::unexpected(response.error());
+    if (response->status != 200) return not_200(*response, path);
+    return std::move(response->body);
+  });
 }
 
 const ArgumentSpec kOperatorArguments = {
@@ -93,6 +110,23 @@ const ArgumentSpec kOperatorArguments = {
      {"--config", "FILE", Given::kAtMostOnce, "The daemon's configuration: gives --url and --ca on its own machine."},
      {"--timeout", "SECONDS", Given::kAtMostOnce, "How long to wait; 5 when not given."}},
     {}};
+
+// The options of operator commands, but none of them required: an export in a file is verified without a daemon.
+ArgumentSpec audit_arguments() {
+  ArgumentSpec spec = kOperatorArguments;
+  for (OptionSpec& option : spec.options) option.given = Given::kAtMostOnce;
+  spec.options.push_back({"--from", "NUMBER", Given::kAtMostOnce, "export: the first record; 1 when not given."});
+  spec.options.push_back({"--lines", "NUMBER", Given::kAtMostOnce, "tail: how many records; 10 when not given."});
+  spec.options.push_back({"--file", "FILE", Given::kAtMostOnce, "verify: an export, instead of a daemon's log."});
+  spec.positional = {"tail|export|verify"};
+  return spec;
+}
+
+Result<void> accept_audit(const Arguments& arguments) {
+  if (arguments.positional.front() == "verify" && arguments.has("--file")) return {};
+  if (arguments.has("--cert") && arguments.has("--key")) return {};
+  return fail(ErrorCode::kInvalid, "give --cert and --key to ask a daemon, or: verify --file FILE");
+}
 
 Command operator_command(std::string_view name, std::string_view sentence, std::string_view method,
                          std::string_view path) {
@@ -117,6 +151,8 @@ std::vector<Command> commands() {
       operator_command("metrics", "Print a daemon's metrics as Prometheus reads them.", "GET", "/metrics"),
       operator_command("reload", "Have a daemon read its configuration again; on an error all stays as it was.", "POST",
                        "/reload"),
+      {"audit", "Print a daemon's audit log, export it, or see whether it is whole.", audit_arguments(), audit_log,
+       accept_audit},
       conformance::conformance_command(),
       {"dev-pki", "Make certificates for demonstrations and tests.", pki, dev_pki},
       {"new-master-key", "Make the key that seals a store.", {{}, {"FILE"}}, new_master_key},

@@ -16,6 +16,11 @@ void print(const storage::VerifyReport& report) {
   for (const auto& found : report.discrepancies) {
     fmt::print("{}: {}\n", found.name.empty() ? "this KME's own rows" : found.name, found.why);
   }
+  if (report.audit_records) {
+    fmt::print("{:<12} {:>9} records, each follows the one before it\n", "audit", *report.audit_records);
+  } else {
+    fmt::print("{}\n", report.audit_records.error().text);
+  }
   if (report.behind_keyring) fmt::print("the store is an old copy: its keyring has seen a later one\n");
 }
 

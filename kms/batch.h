@@ -2,8 +2,10 @@
 // Node::step.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kms/event.h"
 #include "kms/store.h"
@@ -17,6 +19,11 @@ struct Batch {
   Changes changes;
   Effects effects;
 
+  // Why bits of the reservoir shared with a peer are burned in this batch: what Pair::flush writes into the audit log.
+  std::map<KmeId, std::vector<std::string>> causes;
+
+  void cause(const KmeId& peer, std::string why) { causes[peer].push_back(std::move(why)); }
+  void audit(api::AuditRecord record) { changes.audit.push_back(std::move(record)); }
   void notice(NoticeKind kind, const std::string& subject, std::string text) {
     effects.notices.push_back({kind, subject, std::move(text)});
   }

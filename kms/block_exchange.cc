@@ -8,6 +8,23 @@
 #include "kms/one_time_mac.h"
 
 namespace qkms::kms {
+namespace {
+
+std::string_view text_of(api::BlockRejectReason reason) {
+  switch (reason) {
+    case api::BlockRejectReason::kMismatch:
+      return "the two ends differ";
+    case api::BlockRejectReason::kExpired:
+      return "it never came at the other end";
+    case api::BlockRejectReason::kRepeated:
+      return "the other end had it before";
+    case api::BlockRejectReason::kRefused:
+      return "the other end did not want it";
+  }
+  return "";
+}
+
+}  // namespace
 
 BlockExchange::BlockExchange(LinkId link, LinkRole role, LinkPolicy policy, PeerPolicy peer_policy,
                              std::vector<BlockRow> blocks, const std::vector<BlockId>& seen)
@@ -33,6 +50,15 @@ LinkReport BlockExchange::report() const {
   LinkReport report = counts_;
   report.pending_blocks = pending_.size();
   return report;
+}
+
+void BlockExchange::audit(api::AuditAction action, const BlockId& block, std::size_t bytes, std::string_view why,
+                          Batch& batch) {
+  batch.audit({.action = action,
+               .actor = link_.str(),
+               .subject = to_string(block),
+               .bits = bytes * 8,
+               .reason = std::string(why)});
 }
 
 // --- blocks from the device
@@ -75,6 +101,7 @@ bool BlockExchange::make_room(std::size_t bytes, Batch& batch) {
     ++counts_.blocks_expired;
     batch.notice(NoticeKind::kBlockExpired, link_.str(),
                  fmt::format("block {} makes room for newer ones", to_string(oldest)));
+    audit(api::AuditAction::kBlockLost, oldest, pending_.at(oldest).bits.size(), "it made room for newer ones", batch);
     drop_pending(oldest, batch);
     remember(oldest, batch);
   }
@@ -157,6 +184,7 @@ void BlockExchange::handle(const api::BlockAccept& accept, Pair& pair, Batch& ba
   }
   pair.reservoir.count_block(bits.size(), nullptr);
   ++counts_.blocks_accepted;
+  audit(api::AuditAction::kIngest, accept.block, bits.size(), "", batch);
   drop_pending(accept.block, batch);
   remember(accept.block, batch);
 }
@@ -164,6 +192,9 @@ void BlockExchange::handle(const api::BlockAccept& accept, Pair& pair, Batch& ba
 void BlockExchange::handle(const api::BlockReject& reject, Pair& pair, Batch& batch) {
   const auto found = pending_.find(reject.block);
   if (role_ != LinkRole::kLeader || found == pending_.end()) return;  // an answer to an offer that was repeated
+  const bool differs = reject.reason == api::BlockRejectReason::kMismatch;
+  audit(differs ? api::AuditAction::kQuarantine : api::AuditAction::kBlockLost, reject.block, found->second.bits.size(),
+        text_of(reject.reason), batch);
   switch (reject.reason) {
     case api::BlockRejectReason::kMismatch:
       ++counts_.blocks_mismatched;
@@ -250,6 +281,7 @@ void BlockExchange::decide(const api::BlockOffer& offer, const SecretBytes& bits
     pair.reservoir.count_block(offer.size, &Ledger::quarantined);
     batch.notice(NoticeKind::kBlockMismatch, link_.str(),
                  fmt::format("block {} differs at the two ends", to_string(offer.block)));
+    audit(api::AuditAction::kQuarantine, offer.block, offer.size, text_of(api::BlockRejectReason::kMismatch), batch);
     reject(offer.block, api::BlockRejectReason::kMismatch, pair, batch);
     return;
   }
@@ -259,6 +291,7 @@ void BlockExchange::decide(const api::BlockOffer& offer, const SecretBytes& bits
   ++counts_.blocks_accepted;
   batch.notice(NoticeKind::kBlockAccepted, link_.str(),
                fmt::format("block {} of {} bytes", to_string(offer.block), bits.size()));
+  audit(api::AuditAction::kIngest, offer.block, bits.size(), "", batch);
   pair.channel.post(api::BlockAccept{link_, offer.block, first, offer.leader_bytes}, batch);
 }
 
@@ -289,6 +322,7 @@ void BlockExchange::expire(Pair& pair, Batch& batch) {
     ++counts_.blocks_expired;
     batch.notice(NoticeKind::kBlockExpired, link_.str(),
                  fmt::format("the other end never offered block {}", to_string(block)));
+    audit(api::AuditAction::kBlockLost, block, pending_.at(block).bits.size(), "the other end never offered it", batch);
     drop_pending(block, batch);
     remember(block, batch);
   }

@@ -59,6 +59,7 @@ class BlockExchange {
     api::BlockOffer offer;
   };
 
+  void audit(api::AuditAction action, const BlockId& block, std::size_t bytes, std::string_view why, Batch& batch);
   bool refuse_arrival(const BlockId& block, const SecretBytes& bits, Pair& pair, Batch& batch);
   bool make_room(std::size_t bytes, Batch& batch);
   void keep(const BlockId& block, SecretBytes bits, Batch& batch);

@@ -27,6 +27,7 @@ class Channel {
   // `row` and `outbox` as stored. `own` says who we are: it fills our Hellos.
   Channel(const NodeRow& own, PeerRow row, std::vector<OutboxRow> outbox);
 
+  const KmeId& self() const { return self_; }
   const KmeId& peer() const { return row_.peer; }
   bool open() const { return state_ == State::kOpen; }
   bool connected() const { return state_ != State::kDown; }

@@ -215,7 +215,11 @@ void Engine::greet(const api::Hello& hello, Pair& pair, Batch& batch) {
   if (greeting == Channel::Greeting::kRefused) return;
   pair.learn_peer_ids();
   if (greeting == Channel::Greeting::kReset) {
-    pair.start_afresh();
+    pair.start_afresh(batch);
+    batch.audit({.action = api::AuditAction::kPairAfresh,
+                 .actor = node_.self.str(),
+                 .subject = pair.peer().str(),
+                 .reason = fmt::format("pair epoch {}", pair.channel.row().pair_epoch)});
     service_.abandon(pair.peer(), assignments_, batch);
   }
   for (auto& [link, exchange] : links_) {
@@ -283,6 +287,7 @@ void Engine::on(Tick, Batch& batch) {
 
 void Engine::keep_house(Batch& batch) {
   service_.expire_keys(assignments_, batch);
+  service_.audit_refusals(batch);
   // A full batch of expired keys means that there may be more: look again at the next tick.
   const bool more = batch.loaded.expired.size() >= kExpiryBatch;
   next_housekeeping_ = more ? batch.now : batch.now + kHousekeepingMs;

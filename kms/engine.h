@@ -47,6 +47,7 @@ class Engine {
   void on(PeerFrame event, Batch& batch);
   void on(BlockArrived event, Batch& batch);
   void on(Tick event, Batch& batch);
+  void on(AuditEvent event, Batch& batch) { batch.audit(std::move(event.record)); }
   void on(ReportRequest event, Batch& batch);
 
   void greet(const api::Hello& hello, Pair& pair, Batch& batch);

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "api/audit_record.h"
 #include "api/peer/message.h"
 #include "kms/types.h"
 
@@ -46,12 +47,17 @@ struct BlockArrived {
 // Time has passed. Sent about every 50 ms; deadlines, heartbeats and expiry hang on it.
 struct Tick {};
 
+// Something outside the engine that belongs into the audit log: a start, a stop, another configuration.
+struct AuditEvent {
+  api::AuditRecord record;
+};
+
 // An operator wants figures.
 struct ReportRequest {
   RequestToken token = 0;
 };
 
-using Event = std::variant<SaeEvent, PeerUp, PeerDown, PeerFrame, BlockArrived, Tick, ReportRequest>;
+using Event = std::variant<SaeEvent, PeerUp, PeerDown, PeerFrame, BlockArrived, Tick, AuditEvent, ReportRequest>;
 
 // --- effects
 // -----------------------------------------------------------------------------------------------------------------------

@@ -72,12 +72,14 @@ const SaeId* KeyService::slave_of(const SaeRequest& request) {
 
 void KeyService::handle(RequestToken token, const SaeRequest& request, Assignments& assignments, Batch& batch) {
   const SaeId& caller = caller_of(request);
-  if (!serves(caller)) return batch.reply(token, Error{ErrorCode::kUnauthorised, ""});
+  if (!serves(caller)) return refuse(token, caller, {ErrorCode::kUnauthorised, ""}, batch);
   auto admitted = usage_.check_request(caller, slave_of(request), batch.now);
   if (!admitted) return refuse(token, caller, std::move(admitted.error()), batch);
   usage_.charge_request(caller, slave_of(request), batch.now);
   if (const auto* status_request = std::get_if<StatusRequest>(&request)) {
-    batch.reply(token, status(*status_request, batch.now));
+    SaeReply reply = status(*status_request, batch.now);
+    if (auto* error = std::get_if<Error>(&reply)) return refuse(token, caller, std::move(*error), batch);
+    batch.reply(token, std::move(reply));
   } else if (const auto* key_request = std::get_if<KeyRequest>(&request)) {
     get_key(token, *key_request, assignments, batch);
   } else {
@@ -91,6 +93,7 @@ void KeyService::refuse(RequestToken token, const SaeId& caller, Error error, Ba
     ++counts_[caller].limited;
     batch.notice(NoticeKind::kLimited, caller.str(), error.text);
   }
+  refusals_.count(caller, error.code);
   batch.reply(token, std::move(error));
 }
 
@@ -231,11 +234,24 @@ Result<std::vector<Taken>> KeyService::take_for(const KeyPlan& plan, Millis not_
       Pair& before = pairs_.at(plan.remote[i].first);
       before.reservoir.move(plan.bytes(), i == 0 ? &Ledger::in_flight : &Ledger::pads, &Ledger::burned);
       before.channel.post(api::Burn{std::move(taken[i].ranges)}, batch);
+      batch.cause(before.peer(), "another of the request's KMEs had too few");
     }
     return std::unexpected(part.error());
   }
   return taken;
 }
+
+namespace {
+
+std::string names_of(const KeyPlan& plan) {
+  std::string names;
+  const auto add = [&names](const SaeId& sae) { names += (names.empty() ? "" : ", ") + sae.str(); };
+  std::ranges::for_each(plan.local, add);
+  for (const auto& [kme, slaves] : plan.remote) std::ranges::for_each(slaves, add);
+  return names;
+}
+
+}  // namespace
 
 void KeyService::start(RequestToken token, const KeyPlan& plan, std::vector<Taken> taken, Assignments& assignments,
                        Batch& batch) {
@@ -243,6 +259,7 @@ void KeyService::start(RequestToken token, const KeyPlan& plan, std::vector<Take
   InFlight flight;
   flight.token = token;
   flight.master = plan.master;
+  flight.slaves = names_of(plan);
   flight.deadline = batch.now + policy_->timing.request_deadline_ms;
   flight.keys.ids = own_ids_.encode(record, plan.key_count);
   flight.keys.sizes.assign(plan.key_count, plan.key_bytes);
@@ -310,6 +327,11 @@ void KeyService::complete(InFlight flight, Batch& batch) {
   if (flight.bits_from)
     pairs_.at(*flight.bits_from).reservoir.move(flight.keys.bits.size(), &Ledger::in_flight, &Ledger::delivered);
   counts_[flight.master].keys += flight.keys.ids.size();
+  batch.audit({.action = api::AuditAction::kKeysToMaster,
+               .actor = flight.master.str(),
+               .subject = std::move(flight.slaves),
+               .keys = flight.keys.ids,
+               .bits = flight.keys.bits.size() * 8});
   batch.reply(flight.token, std::move(flight.keys));
 }
 
@@ -333,7 +355,8 @@ void KeyService::fail_request(std::uint64_t record, Error error, Assignments& as
   if (found == in_flight_.end()) return;
   const InFlight flight = std::move(found->second);
   in_flight_.erase(found);
-  batch.reply(flight.token, std::move(error));
+  if (flight.bits_from) batch.cause(*flight.bits_from, fmt::format("a request failed: {}", error.text));
+  refuse(flight.token, flight.master, std::move(error), batch);
   if (planted(Bug::kForgetBurn)) return;
   if (flight.bits_from)
     pairs_.at(*flight.bits_from).reservoir.move(flight.keys.bits.size(), &Ledger::in_flight, &Ledger::burned);
@@ -348,7 +371,7 @@ void KeyService::handle(const api::AssignRefuse& refuse, Pair& pair, Assignments
   batch.notice(NoticeKind::kAssignRefused, pair.peer().str(),
                unreadable ? "the peer cannot read its copy of the bits; we burn ours"
                           : "the peer does not serve an SAE that our configuration places there");
-  if (unreadable) pair.burn_extents_of(refuse.record);
+  if (unreadable) pair.burn_extents_of(refuse.record, batch);
   fail_request(refuse.record,
                {unreadable ? ErrorCode::kPeerUnreachable : ErrorCode::kNoRoute, "the slave's KME refused"}, assignments,
                batch);
@@ -388,6 +411,7 @@ void KeyService::withdraw_unanswered(const std::vector<OutboxRow>& outbox, Assig
     if (planted(Bug::kForgetAbsentPeer) && !policy_->peers.contains(kme)) continue;
     if (const std::uint64_t bits = pair.reservoir.ledger().in_flight; bits > 0) {
       pair.reservoir.move(bits / 8, &Ledger::in_flight, &Ledger::burned);
+      batch.cause(kme, "a restart interrupted requests");
     }
   }
 }

@@ -16,6 +16,7 @@
 #include "kms/late_answers.h"
 #include "kms/pair.h"
 #include "kms/random.h"
+#include "kms/refusals.h"
 #include "kms/reserves.h"
 #include "kms/usage.h"
 
@@ -51,6 +52,8 @@ class KeyService {
   // Answers 503 to requests whose deadline has passed, and refusals that are due; drops assignments that have expired.
   void expire_requests(Assignments& assignments, Batch& batch);
   void expire_keys(Assignments& assignments, Batch& batch);
+  // Hands the audit log what was refused since the last time.
+  void audit_refusals(Batch& batch) { refusals_.flush(batch); }
   // After a restart: whatever was sent and not acknowledged had not been answered, and is withdrawn.
   void withdraw_unanswered(const std::vector<OutboxRow>& outbox, Assignments& assignments, Batch& batch);
   // It is no peer any more: requests that told it of keys fail.
@@ -74,6 +77,7 @@ class KeyService {
     RequestToken token = 0;
     Millis deadline = 0;
     SaeId master;
+    std::string slaves;  // for the audit log
     KeysReply keys;
     std::vector<Leg> waiting;        // legs that have not been acknowledged
     std::vector<KmeId> told;         // all that got an Assign
@@ -107,6 +111,7 @@ class KeyService {
   void refuse(RequestToken token, const SaeId& caller, Error error, Batch& batch);
   void complete(InFlight flight, Batch& batch);
   void fail_request(std::uint64_t record, Error error, Assignments& assignments, Batch& batch);
+  void audit_expiry(const Assignment& assignment, Batch& batch);
   void retire(const Assignment& assignment, std::uint64_t Ledger::* column);
 
   const Policy* policy_;
@@ -115,6 +120,7 @@ class KeyService {
   Usage usage_;
   std::map<KmeId, Reserves> reserves_;  // by the peer whose reservoir it is
   LateAnswers late_;
+  Refusals refusals_;
   std::map<SaeId, SaeReport> counts_;
   KeyIdCodec own_ids_;
   std::uint64_t next_record_;

@@ -65,6 +65,7 @@ void KeyService::handle(const api::Assign& assign, Pair& pair, Assignments& assi
       assign.slaves.size() > kMaxSlavesPerKme) {
     batch.notice(NoticeKind::kAssignRefused, pair.peer().str(),
                  fmt::format("it assigns keys of master {} to SAEs that we do not serve for it", assign.master.str()));
+    batch.cause(pair.peer(), "the peer assigned them to SAEs that we do not serve for it");
     if (!padded) pair.reservoir.move(bits->size(), &Ledger::held, &Ledger::burned);
     pair.channel.post(api::AssignRefuse{assign.record, api::AssignRefuseReason::kUnknownSae}, batch);
     return;
@@ -82,6 +83,7 @@ void KeyService::handle(const api::Void& withdrawn, Pair& pair, Assignments& ass
   if (assignment == nullptr) return;
   batch.notice(NoticeKind::kRecordVoided, pair.peer().str(),
                fmt::format("{} keys are withdrawn", assignment->key_count));
+  batch.cause(pair.peer(), "the peer withdrew keys that nobody had fetched");
   retire(*assignment, &Ledger::burned);
   assignments.drop(id);
 }
@@ -94,12 +96,26 @@ void KeyService::retire(const Assignment& assignment, std::uint64_t Ledger::* co
   if (unfetched > 0) pair->second.reservoir.move(unfetched * assignment.key_bytes, &Ledger::held, column);
 }
 
+void KeyService::audit_expiry(const Assignment& assignment, Batch& batch) {
+  api::AuditRecord record{.action = api::AuditAction::kExpiry, .actor = assignment.master.str()};
+  const KeyIdCodec* ids = ids_of(assignment.issuer);
+  const auto all = ids == nullptr ? std::vector<KeyId>() : ids->encode(assignment.record, assignment.key_count);
+  for (std::uint32_t i = 0; i < assignment.key_count; ++i) {
+    if (assignment.fetched[i] == all_bits(assignment)) continue;
+    if (!all.empty()) record.keys.push_back(all[i]);
+    record.bits += std::uint64_t{assignment.key_bytes} * 8;
+  }
+  record.reason = "not fetched in time by every slave";
+  batch.audit(std::move(record));
+}
+
 void KeyService::expire_keys(Assignments& assignments, Batch& batch) {
   std::uint64_t keys = 0;
   for (const AssignmentId& id : batch.loaded.expired) {
     const Assignment* assignment = assignments.find(id);
     if (assignment == nullptr || assignment->expires_at > batch.now) continue;
     retire(*assignment, &Ledger::expired);
+    audit_expiry(*assignment, batch);
     keys += assignment->key_count;
     assignments.drop(id);
   }
@@ -154,7 +170,8 @@ void KeyService::refuse_ids(RequestToken token, const SaeId& caller, Error error
     if (policy_->foreign_key == ForeignKey::kNotFound) error = key_not_found();
   }
   if (late_.waiting() >= policy_->capacity.max_requests_in_flight)  // whatever the reason is, so this tells none either
-    return batch.reply(token, Error{ErrorCode::kOverloaded, "too many refusals wait for their time"});
+    return refuse(token, caller, {ErrorCode::kOverloaded, "too many refusals wait for their time"}, batch);
+  refusals_.count(caller, error.code);
   late_.miss(caller, token, std::move(error), batch.now);
 }
 
@@ -171,14 +188,15 @@ void KeyService::fetch(Assignment& assignment, std::uint32_t index, const SaeId&
 }
 
 void KeyService::get_by_ids(RequestToken token, const KeyIdsRequest& request, Assignments& assignments, Batch& batch) {
-  if (request.caller == request.master) return batch.reply(token, own_id_error());
+  if (request.caller == request.master) return refuse(token, request.caller, own_id_error(), batch);
   if (request.key_ids.empty() || request.key_ids.size() > policy_->keys.max_keys_per_request) {
-    return batch.reply(
-        token, Error{ErrorCode::kInvalid, fmt::format("key_IDs has {} entries; accepted: 1 to {}",
-                                                      request.key_ids.size(), policy_->keys.max_keys_per_request)});
+    return refuse(token, request.caller,
+                  {ErrorCode::kInvalid, fmt::format("key_IDs has {} entries; accepted: 1 to {}", request.key_ids.size(),
+                                                    policy_->keys.max_keys_per_request)},
+                  batch);
   }
   if (std::set(request.key_ids.begin(), request.key_ids.end()).size() != request.key_ids.size()) {
-    return batch.reply(token, Error{ErrorCode::kInvalid, "key_IDs names a key twice"});
+    return refuse(token, request.caller, {ErrorCode::kInvalid, "key_IDs names a key twice"}, batch);
   }
   const KmeId* issuer = policy_->home_of(request.master);
   if (issuer == nullptr) return refuse_ids(token, request.caller, key_not_found(), batch);
@@ -210,6 +228,11 @@ void KeyService::get_by_ids(RequestToken token, const KeyIdsRequest& request, As
     const auto bits = reply.bits.reveal_mutable();
     std::ranges::swap_ranges(bits.first(reply.sizes[0]), bits.subspan(reply.sizes[0], reply.sizes[0]));
   }
+  batch.audit({.action = api::AuditAction::kKeysToSlave,
+               .actor = request.caller.str(),
+               .subject = request.master.str(),
+               .keys = request.key_ids,
+               .bits = bytes * 8});
   batch.reply(token, std::move(reply));
 }
 

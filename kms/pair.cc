@@ -14,17 +14,20 @@ constexpr std::uint64_t kLeastWorthAsking = 1024;
 
 Pair::Pair(const NodeRow& own, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
            std::size_t cache_bytes)
-    : channel(own, row, std::move(outbox)), reservoir(row.peer, row.ledger, row.next_extent, extents, cache_bytes) {
+    : channel(own, row, std::move(outbox)),
+      reservoir(row.peer, row.ledger, row.next_extent, extents, cache_bytes),
+      burned_in_audit_(row.ledger.burned) {
   if (row.peer_incarnation != 0) learn_peer_ids();
   // Rows that no longer open were left out of the snapshot. What they said to the peer, or held for it, cannot be
   // rebuilt: start afresh.
-  const bool extents_missing = reservoir.burn_missing();
-  if (extents_missing || !channel.outbox_is_whole()) channel.forget_agreement();
+  missing_ = reservoir.burn_missing();
+  if (missing_ || !channel.outbox_is_whole()) channel.forget_agreement();
 }
 
 void Pair::learn_peer_ids() { peer_ids_.emplace(channel.row().peer_id_key); }
 
-void Pair::start_afresh() {
+void Pair::start_afresh(Batch& batch) {
+  batch.cause(peer(), "the pair starts afresh");
   reservoir.burn_all(channel.row().pair_epoch);
   asked_at_.reset();
 }
@@ -59,17 +62,37 @@ void Pair::handle(const api::ExtentGive& give, Batch& batch) {
 }
 
 void Pair::handle(const api::Burn& burn, Batch& batch) {
+  batch.cause(peer(), "the peer burned them");
   if (const auto followed = reservoir.follow(burn.ranges, Purpose::kBurn, batch); !followed) {
     channel.diverged(followed.error().text, batch);
   }
 }
 
-void Pair::burn_extents_of(std::uint64_t record) {
+void Pair::burn_extents_of(std::uint64_t record, Batch& batch) {
+  batch.cause(peer(), "the peer cannot read its copy");
   for (const Range& range : channel.ranges_assigned(record)) reservoir.burn_rest(range.extent);
+}
+
+// The ledger says how much, so that the log and the accounts cannot differ; whoever burned said why.
+void Pair::audit_burns(Batch& batch) {
+  const std::uint64_t burned = reservoir.ledger().burned;
+  const std::uint64_t since = burned - std::exchange(burned_in_audit_, burned);
+  if (since == 0) return;
+  if (std::exchange(missing_, false)) batch.cause(peer(), "rows of the store are missing or do not open");
+  auto causes = std::move(batch.causes[peer()]);
+  std::ranges::sort(causes);
+  const auto repeated = std::ranges::unique(causes);
+  causes.erase(repeated.begin(), repeated.end());
+  batch.audit({.action = api::AuditAction::kBurn,
+               .actor = channel.self().str(),
+               .subject = peer().str(),
+               .bits = since,
+               .reason = fmt::format("{}", fmt::join(causes, "; "))});
 }
 
 void Pair::flush(Batch& batch) {
   if (auto burned = reservoir.burned_of_own(); !burned.empty()) channel.post(api::Burn{std::move(burned)}, batch);
+  audit_burns(batch);
   const bool ledger_changed = reservoir.flush(batch);
   channel.flush(ledger_changed, reservoir.ledger(), reservoir.next_extent(), batch);
 }

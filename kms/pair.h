@@ -26,7 +26,7 @@ class Pair {
   void learn_peer_ids();
 
   // Both ends burn everything in the reservoir.
-  void start_afresh();
+  void start_afresh(Batch& batch);
 
   // Extents change hands: we ask when we have much less than the peer, the peer gives up to half of what it has.
   void ask_when_low(Batch& batch);
@@ -36,13 +36,17 @@ class Pair {
 
   // The peer cannot read its copy of the extents that this Assign of ours took from: nobody will be able to use the
   // rest.
-  void burn_extents_of(std::uint64_t record);
+  void burn_extents_of(std::uint64_t record, Batch& batch);
 
   void flush(Batch& batch);
 
  private:
+  void audit_burns(Batch& batch);
+
   std::optional<KeyIdCodec> peer_ids_;
   std::optional<Millis> asked_at_;
+  bool missing_ = false;           // some of it was not there at the start
+  std::uint64_t burned_in_audit_;  // of the ledger's burned bits, those that the audit log has
 };
 
 }  // namespace qkms::kms

@@ -199,6 +199,7 @@ Result<Taken> Reservoir::take(std::uint64_t bytes, Purpose purpose, Millis not_b
         return fail(ErrorCode::kOverloaded, "the bits are not loaded yet");
       batch.notice(NoticeKind::kUnreadableRow, peer_.str(),
                    "an extent's bits cannot be read from the store; they are burned");
+      batch.cause(peer_, "they cannot be read from the store");
       burn_rest(id);
       continue;
     }
@@ -248,6 +249,7 @@ Result<SecretBytes> Reservoir::follow(const std::vector<Range>& ranges, Purpose 
   if (!readable) {
     batch.notice(NoticeKind::kUnreadableRow, peer_.str(),
                  "an extent's bits cannot be read from the store; what the peer took of it is burned");
+    batch.cause(peer_, "they cannot be read from the store");
     return fail(ErrorCode::kCorrupt, "our copy of the bits cannot be read");
   }
   return bits;

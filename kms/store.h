@@ -10,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "api/audit_record.h"
 #include "kms/types.h"
 
 namespace qkms::kms {
@@ -73,6 +74,7 @@ struct Changes {
   std::vector<OutboxRow> new_outbox;
   std::vector<std::pair<KmeId, std::uint64_t>> acknowledged_outbox;  // drop up to and including this sequence number
   std::vector<KmeId> cleared_outboxes;                               // drop all of it; applied before new_outbox
+  std::vector<api::AuditRecord> audit;                               // numbered and kept in this order
   bool empty() const;
 };
 

@@ -91,6 +91,7 @@ struct Config {
   std::vector<LinkConfig> links;
   ServerLimits limits;
   LogLevel log_level = LogLevel::kInfo;
+  std::uint32_t audit_keep_mib = 1024;  // of the audit log, in the store
   kms::Policy policy;  // self, peers, links, homes, allowed, keys, timing, capacity
 };
 

@@ -309,6 +309,11 @@ std::vector<Section> sections_of(Draft& draft) {
            [&draft] { return quota_options(draft.allowance); }),
       once("limits", "What connections may use up.", [&config] { return limit_options(config.limits); }),
       once("capacity", "What the engine may use up.", [&config] { return capacity_options(config.policy.capacity); }),
+      once("audit", "The audit log, which is a part of the store.",
+           [&config] {
+             return std::vector{integer("keep_mib", config.audit_keep_mib, {1, 1 << 20, "MiB"},
+                                        "The oldest records go when the log is larger than this: export it before.")};
+           }),
       once("log", "The log: JSON lines on standard error.",
            [&config] {
              return std::vector{choice("level", config.log_level, kLogLevels, "The least serious lines to write.")};

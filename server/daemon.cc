@@ -8,7 +8,9 @@
 #include <fstream>
 #include <utility>
 
+#include "base/text.h"
 #include "server/log.h"
+#include "server/version.h"
 #include "storage/master_key.h"
 #include "storage/sqlite_store.h"
 
@@ -21,6 +23,13 @@ constexpr const char* kPortsFile = "ports.json";
 
 std::unexpected<StartFailure> failure(ExitCode code, std::string text) {
   return std::unexpected(StartFailure{code, std::move(text)});
+}
+
+// Of what the file has now: a reload reads it a moment earlier, and whoever changes it in between reloads again.
+std::string digest_of(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  return to_hex(storage::sha256(std::string_view(text)));
 }
 
 // What the operator can correct is a matter of configuration; the rest is the machine's.
@@ -89,11 +98,15 @@ Daemon::Started Daemon::start_all() {
   transport_->start();
   if (auto done = open_listeners(*parts); !done) return done;
   update_drivers(config->links);
-  reloader_ = std::make_unique<Reloader>([this] { return apply_file(); });
+  reloader_ = std::make_unique<Reloader>([this](std::string_view who) { return reload_for(who); });
   // Everything that a request may touch is there.
   operator_listener_->start();
   sae_listener_->start();
   if (auto done = write_ports(); !done) return done;
+  audit({.action = api::AuditAction::kStart,
+         .actor = config->id.str(),
+         .subject = config_file_.string(),
+         .reason = fmt::format("qkmsd {}; sha256 {}", kVersion, digest_of(config_file_))});
   const Ports bound = ports();
   spdlog::info("KME {} serves: SAEs on port {}, peers on {}, operators on {}", config->id.str(), bound.sae, bound.peer,
                bound.operators);
@@ -101,12 +114,14 @@ Daemon::Started Daemon::start_all() {
 }
 
 void Daemon::stop() {
+  if (std::exchange(stopped_, true)) return;
   if (reloader_) reloader_->stop();
   const std::chrono::milliseconds drain(config_.get()->limits.drain_ms);
   if (sae_listener_) sae_listener_->stop(drain);
   if (operator_listener_) operator_listener_->stop(std::chrono::milliseconds(0));
   for (auto& running : drivers_) running.driver->stop();
   if (transport_) transport_->stop();
+  if (engine_ && !dead_ && reloader_) audit({.action = api::AuditAction::kStop, .actor = config_.get()->id.str()});
   if (engine_) engine_->stop();
   if (io_threads_) io_threads_->stop();
 }
@@ -124,10 +139,18 @@ Daemon::Started Daemon::open_store() {
                   group.why, group.rows);
   }
   if (store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
+  store_->keep_audit_bytes(std::uint64_t{config->audit_keep_mib} << 20);
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
   if (!node) return failure_of(node.error());
   EngineOutlet& outlet = *this;
   engine_ = std::make_unique<EngineThread>(std::move(*node), outlet, config->limits.engine_queue);
+  for (const storage::Quarantined& group : store_->quarantined()) {
+    audit({.action = api::AuditAction::kQuarantine,
+           .actor = config->id.str(),
+           .subject = group.name,
+           .count = group.rows,
+           .reason = group.why});
+  }
   return {};
 }
 
@@ -145,7 +168,8 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   OperatorSettings operators;
   operators.state_dir = config->state_dir;
   operators.observe = [this] { return observe(); };
-  operators.reload = [this](Reloader::Completion done) { reload(std::move(done)); };
+  operators.reload = [this](std::string who, Reloader::Completion done) { reload(std::move(who), std::move(done)); };
+  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) { return store_->read_audit(first, bytes); };
   operator_routes_ = std::make_unique<OperatorRoutes>(std::move(operators), *engine_, metrics_);
   sae_routes_ = std::make_unique<SaeRoutes>(*engine_, metrics_, SaeSettings{config->extensions, config->answers});
   io_threads_ = std::make_unique<http::IoThreads>(config->limits.io_threads);
@@ -181,7 +205,23 @@ void Daemon::update_drivers(const std::vector<LinkConfig>& links) {
 
 // --- reload
 
-void Daemon::reload(Reloader::Completion done) { reloader_->request(std::move(done)); }
+void Daemon::reload(std::string who, Reloader::Completion done) { reloader_->request(std::move(who), std::move(done)); }
+
+Reloader::Outcome Daemon::reload_for(std::string_view who) {
+  Reloader::Outcome outcome = apply_file();
+  audit({.action = api::AuditAction::kConfiguration,
+         .actor = std::string(who),
+         .subject = config_file_.string(),
+         .reason = outcome ? fmt::format("in force; sha256 {}", digest_of(config_file_))
+                           : fmt::format("refused: {}", outcome.error().text)});
+  return outcome;
+}
+
+// A full queue loses nothing that matters: whoever fills it is in the log a thousand times.
+void Daemon::audit(api::AuditRecord record) {
+  if (const auto queued = engine_->push(kms::AuditEvent{std::move(record)}); !queued)
+    spdlog::warn("not in the audit log: {}", queued.error().text);
+}
 
 Reloader::Outcome Daemon::apply_file() {
   const auto refuse = [this](const Error& error) -> Reloader::Outcome {

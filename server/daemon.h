@@ -26,6 +26,7 @@
 #include "server/peer/transport.h"
 #include "server/reloader.h"
 #include "server/sae_routes.h"
+#include "storage/sqlite_store.h"
 
 namespace qkms::server {
 
@@ -45,7 +46,7 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   ~Daemon() override;
 
   // From any thread; returns at once. Everything is checked first: when something is wrong, nothing changes.
-  void reload(Reloader::Completion done);
+  void reload(std::string who, Reloader::Completion done);
 
   void stop();
   bool dead() const { return dead_; }
@@ -63,7 +64,9 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   void update_drivers(const std::vector<LinkConfig>& links);
   void start_driver(const LinkConfig& link);
   Started write_ports() const;
+  Reloader::Outcome reload_for(std::string_view who);
   Reloader::Outcome apply_file();
+  void audit(api::AuditRecord record);
   void apply(Config config, Parts parts);
   Observed observe() const;
 
@@ -82,11 +85,12 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   Current<std::vector<ListenerExpiries>> expiries_{{}};
   std::atomic<std::uint64_t> reloads_ = 0, reloads_refused_ = 0;
   std::atomic<bool> dead_ = false;
+  bool stopped_ = false;
   std::atomic<std::uint64_t> blocks_dropped_ = 0;
   OsRandom random_;
   Metrics metrics_;
   NoticeLog notice_log_;
-  std::unique_ptr<kms::Store> store_;
+  std::unique_ptr<storage::SqliteStore> store_;
   std::unique_ptr<EngineThread> engine_;
   std::unique_ptr<peer::Transport> transport_;
   std::unique_ptr<SaeRoutes> sae_routes_;

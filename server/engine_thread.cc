@@ -86,6 +86,23 @@ void EngineThread::apply_policy() {
   policy_applied_.notify_all();
 }
 
+Result<void> EngineThread::between_batches(std::move_only_function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return std::unexpected(kStopped);
+  between_.push_back(std::move(work));
+  wake_.notify_one();
+  return {};
+}
+
+void EngineThread::work_between() {
+  std::vector<std::move_only_function<void()>> work;
+  {
+    const std::lock_guard lock(mutex_);
+    work.swap(between_);
+  }
+  for (auto& one : work) one();
+}
+
 std::size_t EngineThread::queue_depth() const {
   const std::lock_guard lock(mutex_);
   return queue_.size();
@@ -95,7 +112,7 @@ std::size_t EngineThread::queue_depth() const {
 std::vector<EngineThread::Item> EngineThread::wait_for_items() {
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, std::chrono::milliseconds(kTickMs),
-                 [this] { return stopping_ || !queue_.empty() || next_policy_ != nullptr; });
+                 [this] { return stopping_ || !queue_.empty() || !between_.empty() || next_policy_ != nullptr; });
   if (queue_.size() <= kMaxBatch) return std::exchange(queue_, {});
   const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(kMaxBatch);
   std::vector<Item> items(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
@@ -127,6 +144,7 @@ void EngineThread::run() {
   for (;;) {
     std::vector<Item> items = wait_for_items();
     apply_policy();
+    work_between();
     const Millis now = clock_.now();
     std::vector<kms::Event> events = register_batch(std::move(items), now);
     if (!events.empty()) release(node_->step(std::move(events), now));
@@ -136,6 +154,7 @@ void EngineThread::run() {
     if (stopping_) break;
   }
   refuse_everything();
+  work_between();  // what was promised before the end
   const std::lock_guard lock(mutex_);
   ended_ = true;
   policy_applied_.notify_all();

@@ -52,6 +52,9 @@ class EngineThread {
   Result<void> request(kms::SaeRequest request, SaeCompletion completion);
   Result<void> report(ReportCompletion completion);
   Result<void> push(kms::Event event);
+  // Runs it on the engine's thread, between two batches: for looking at the store, which has no other thread. kClosed
+  // when the thread is to end or has ended; then it does not run.
+  Result<void> between_batches(std::move_only_function<void()> work);
   // Returns when it is in force, or when the thread has ended. From one thread at a time, not the engine's.
   void replace_policy(std::shared_ptr<const kms::Policy> policy);
 
@@ -72,6 +75,7 @@ class EngineThread {
   void release(kms::Node::Outcome outcome);
   void release_effects(kms::Effects effects);
   void apply_policy();
+  void work_between();
   void note_state();
   void refuse_everything();
 
@@ -86,6 +90,7 @@ class EngineThread {
   std::vector<Item> queue_;
   bool stopping_ = false;
   bool ended_ = false;
+  std::vector<std::move_only_function<void()>> between_;
   std::shared_ptr<const kms::Policy> next_policy_;
   std::condition_variable policy_applied_;
 

@@ -97,7 +97,7 @@ int run(std::string_view file) {
   int signal = SIGHUP;
   while (signal == SIGHUP) {
     sigwait(&signals, &signal);
-    if (signal == SIGHUP) (*daemon)->reload([](const Reloader::Outcome&) {});  // the log says how it went
+    if (signal == SIGHUP) (*daemon)->reload("SIGHUP", [](const Reloader::Outcome&) {});  // the log says how it went
   }
   spdlog::info("stopping");
   (*daemon)->stop();

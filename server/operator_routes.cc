@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
+#include "base/text.h"
 #include "server/error_response.h"
 
 namespace qkms::server {
@@ -21,7 +24,7 @@ constexpr std::uintmax_t kLeastDiskBytes = 64 << 20;
 constexpr auto kEarliestWallClock = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
 
 struct Route {
-  enum class What { kLive, kReady, kMetrics, kReload };
+  enum class What { kLive, kReady, kMetrics, kAudit, kReload };
   std::string_view path, method;
   What what;
 };
@@ -29,6 +32,7 @@ struct Route {
 constexpr Route kRoutes[] = {{"/livez", "GET", Route::What::kLive},
                              {"/readyz", "GET", Route::What::kReady},
                              {"/metrics", "GET", Route::What::kMetrics},
+                             {"/audit", "GET", Route::What::kAudit},
                              {"/reload", "POST", Route::What::kReload}};
 
 http::Response text_response(int status, std::string_view text,
@@ -76,6 +80,31 @@ http::Response ready_response(bool verbose, const std::vector<Check>& checks, co
   return text_response(ready ? 200 : 503, readiness_text(checks, report, simulated_links));
 }
 
+constexpr std::size_t kAuditPageBytes = 1 << 20;
+
+// The number of "?from=NUMBER", 1 without a query, nothing for any other query.
+std::optional<std::uint64_t> from_of(std::string_view target) {
+  constexpr std::string_view kName = "from=";
+  const std::size_t mark = target.find('?');
+  if (mark == std::string_view::npos) return 1;
+  std::string_view query = target.substr(mark + 1);
+  if (!query.starts_with(kName)) return std::nullopt;
+  query.remove_prefix(kName.size());
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(query.data(), query.data() + query.size(), number);
+  if (error != std::errc() || end != query.data() + query.size() || number == 0) return std::nullopt;
+  return number;
+}
+
+// JSON lines; the last one says where the log ends.
+http::Response audit_response(const Result<storage::AuditPage>& page) {
+  if (!page) return error_response(page.error());
+  std::string text;
+  for (const std::string& line : page->lines) text += line + "\n";
+  text += fmt::format("{{\"end\":{},\"hash\":\"{}\"}}\n", page->last.sequence, to_hex(page->last.hash));
+  return text_response(200, text, "application/jsonl");
+}
+
 http::Response reloaded(const std::vector<std::string>& waiting) {
   if (waiting.empty()) return text_response(200, "reloaded\n");
   return text_response(200,
@@ -121,8 +150,21 @@ void OperatorRoutes::show_readiness(const http::Request& request, http::Responde
   });
 }
 
-void OperatorRoutes::reload(http::Responder respond) {
-  settings_.reload([respond = std::move(respond)](const Reloader::Outcome& outcome) mutable {
+// One page of the log as it is stored, and where the whole log ends: ?from=NUMBER, else from its beginning.
+void OperatorRoutes::show_audit(const http::Request& request, http::Responder respond) {
+  const auto from = from_of(request.target);
+  if (!from) {
+    return respond([]() { return error_response(400, "the query is from=NUMBER, with a number from 1"); });
+  }
+  const auto reply_to = std::make_shared<http::Responder>(std::move(respond));
+  const auto queued = engine_.between_batches([this, reply_to, first = *from] {
+    (*reply_to)([page = settings_.read_audit(first, kAuditPageBytes)]() { return audit_response(page); });
+  });
+  if (!queued) (*reply_to)([error = queued.error()]() { return error_response(error); });
+}
+
+void OperatorRoutes::reload(const http::Client& client, http::Responder respond) {
+  settings_.reload(client.name, [respond = std::move(respond)](const Reloader::Outcome& outcome) mutable {
     respond([outcome]() {
       return outcome ? reloaded(*outcome) : text_response(400, fmt::format("not reloaded\n{}\n", outcome.error().text));
     });
@@ -149,8 +191,10 @@ void OperatorRoutes::handle(const http::Client& client, http::Request request, h
       return show_readiness(request, std::move(respond));
     case Route::What::kMetrics:
       return show_metrics(std::move(respond));
+    case Route::What::kAudit:
+      return show_audit(request, std::move(respond));
     case Route::What::kReload:
-      return reload(std::move(respond));
+      return reload(client, std::move(respond));
   }
 }
 

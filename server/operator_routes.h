@@ -1,9 +1,10 @@
-// What the operator listener serves: is it alive, is it ready and if not why, the metrics, and a reload of the
-// configuration. Whoever gets here is an operator: the listener serves nobody else. No key bits pass here.
+// What the operator listener serves: is it alive, is it ready and if not why, the metrics, the audit log, and a reload
+// of the configuration. Whoever gets here is an operator: the listener serves nobody else. No key bits pass here.
 #pragma once
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,13 +12,16 @@
 #include "server/http/handler.h"
 #include "server/metrics.h"
 #include "server/reloader.h"
+#include "storage/audit_chain.h"
 
 namespace qkms::server {
 
 struct OperatorSettings {
   std::filesystem::path state_dir;
   std::function<Observed()> observe;  // without the engine's report; called on any thread
-  std::function<void(Reloader::Completion)> reload;
+  std::function<void(std::string who, Reloader::Completion)> reload;
+  // The lines from this number on, about as many bytes of them. Called on the engine's thread.
+  std::function<Result<storage::AuditPage>(std::uint64_t first, std::size_t bytes)> read_audit;
 };
 
 // One line of /readyz.
@@ -42,7 +46,8 @@ class OperatorRoutes final : public http::Handler {
   void answer_with_report(http::Responder respond, WithReport make);
   void show_metrics(http::Responder respond);
   void show_readiness(const http::Request& request, http::Responder respond);
-  void reload(http::Responder respond);
+  void show_audit(const http::Request& request, http::Responder respond);
+  void reload(const http::Client& client, http::Responder respond);
 
   OperatorSettings settings_;
   EngineThread& engine_;

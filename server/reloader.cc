@@ -4,13 +4,14 @@
 
 namespace qkms::server {
 
-Reloader::Reloader(std::function<Outcome()> work) : work_(std::move(work)), thread_([this] { run(); }) {}
+Reloader::Reloader(std::function<Outcome(std::string_view who)> work)
+    : work_(std::move(work)), thread_([this] { run(); }) {}
 
-void Reloader::request(Completion done) {
+void Reloader::request(std::string who, Completion done) {
   {
     const std::lock_guard lock(mutex_);
     if (!stopping_) {
-      asked_.push_back(std::move(done));
+      asked_.push_back({std::move(who), std::move(done)});
       wake_.notify_one();
       return;
     }
@@ -29,15 +30,15 @@ void Reloader::stop() {
 
 void Reloader::run() {
   for (;;) {
-    std::vector<Completion> waiting;
+    std::vector<Asked> waiting;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !asked_.empty(); });
       if (asked_.empty()) return;
       waiting.swap(asked_);
     }
-    const Outcome outcome = work_();
-    for (Completion& done : waiting) done(outcome);
+    const Outcome outcome = work_(waiting.front().who);
+    for (Asked& asked : waiting) asked.done(outcome);
   }
 }
 

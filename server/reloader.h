@@ -20,20 +20,24 @@ class Reloader {
   using Outcome = Result<std::vector<std::string>>;
   using Completion = std::move_only_function<void(const Outcome&)>;
 
-  explicit Reloader(std::function<Outcome()> work);
+  explicit Reloader(std::function<Outcome(std::string_view who)> work);
   ~Reloader() { stop(); }
 
   // Thread rule: any thread. `done` is called once, on the reloader's thread, or at once when it has stopped.
-  void request(Completion done);
+  void request(std::string who, Completion done);
   void stop();
 
  private:
   void run();
 
-  const std::function<Outcome()> work_;
+  struct Asked {
+    std::string who;
+    Completion done;
+  };
+  const std::function<Outcome(std::string_view who)> work_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<Completion> asked_;
+  std::vector<Asked> asked_;
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -14,9 +14,17 @@ AssociatedData place_of(const StoreId& store) {
   return place;
 }
 
-std::vector<std::uint8_t> encode(EpochId epoch, const Census& census, const Names& names) {
+void append_mark(std::vector<std::uint8_t>& out, const AuditMark& mark) {
+  append_big_endian(out, mark.sequence);
+  out.insert(out.end(), mark.hash.begin(), mark.hash.end());
+}
+
+std::vector<std::uint8_t> encode(EpochId epoch, const Census& census, const Names& names, const AuditSpan& audit) {
   std::vector<std::uint8_t> out;
   append_big_endian(out, epoch);
+  append_mark(out, audit.before_first);
+  append_mark(out, audit.last);
+  append_big_endian(out, audit.bytes);
   for (const auto& [group, tally] : census.groups()) {
     const std::string* const known = names.text_of(group);
     const std::string name = known == nullptr ? "" : *known;
@@ -46,12 +54,21 @@ struct Reader {
   T number() {
     return get_big_endian<T>(take(sizeof(T)));
   }
+  AuditMark mark() {
+    AuditMark mark{.sequence = number<std::uint64_t>(), .hash = {}};
+    const Bytes hash = take(mark.hash.size());
+    if (good) std::ranges::copy(hash, mark.hash.begin());
+    return mark;
+  }
 };
 
 Result<Head> decode(Bytes bytes) {
   Reader reader{.rest = bytes};
   Head head;
   head.epoch = reader.number<EpochId>();
+  head.audit.before_first = reader.mark();
+  head.audit.last = reader.mark();
+  head.audit.bytes = reader.number<std::uint64_t>();
   while (reader.good && !reader.rest.empty()) {
     const auto group = static_cast<Group>(reader.number<std::uint64_t>());
     const Bytes name = reader.take(reader.number<std::uint32_t>());
@@ -68,8 +85,8 @@ Result<Head> decode(Bytes bytes) {
 
 }  // namespace
 
-Result<void> HeadTable::put(const StoreId& store, const Census& census, const Names& names) {
-  const Result<Sealed> sealed = sealer_.seal_lastingly(place_of(store), encode(sealer_.epoch(), census, names));
+Result<void> HeadTable::put(const StoreId& store, const Census& census, const Names& names, const AuditSpan& audit) {
+  const Result<Sealed> sealed = sealer_.seal_lastingly(place_of(store), encode(sealer_.epoch(), census, names, audit));
   if (!sealed) return std::unexpected(sealed.error());
   return put_.run(Bytes(store), Bytes(*sealed));
 }

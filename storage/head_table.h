@@ -1,9 +1,10 @@
-// The head of a store: one sealed row that every commit writes anew. It says which store this is and what its census
-// was.
+// The head of a store: one sealed row that every commit writes anew. It says which store this is, what its census was,
+// and where its audit log begins and ends.
 #pragma once
 
 #include <optional>
 
+#include "storage/audit_chain.h"
 #include "storage/sqlite_tables.h"
 
 namespace qkms::storage {
@@ -15,13 +16,14 @@ struct Head {
     Tally tally;
   };
   std::map<Group, Entry> groups;
+  AuditSpan audit;
 };
 
 class HeadTable {
  public:
   HeadTable(Database& database, Sealer& sealer) : sealer_(sealer), put_(database, kPut), select_(database, kSelect) {}
 
-  Result<void> put(const StoreId& store, const Census& census, const Names& names);
+  Result<void> put(const StoreId& store, const Census& census, const Names& names, const AuditSpan& audit);
   // kCorrupt when it does not open under this store's ID.
   Result<Head> load(const StoreId& store);
 

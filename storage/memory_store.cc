@@ -1,6 +1,8 @@
 // See memory_store.h. Rows that go out are copies: the caller may move, change or wipe them.
 #include "storage/memory_store.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace qkms::storage {
@@ -153,6 +155,7 @@ void MemoryStore::apply(Changes& changes) {
   apply_blocks(changes);
   apply_assignments(changes);
   apply_outbox(changes);
+  std::ranges::move(changes.audit, std::back_inserter(audit_log_));
 }
 
 void MemoryStore::apply_extents(Changes& changes) {

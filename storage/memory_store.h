@@ -46,6 +46,9 @@ class MemoryStore final : public kms::Store {
     reported_.clear();
   }
 
+  // What was committed for the audit log, in order.
+  const std::vector<api::AuditRecord>& audit_log() const { return audit_log_; }
+
   // From now on the row fails its check, as a damaged one on a disk does, until it is dropped or put anew.
   void spoil(const kms::ExtentKey& extent) { spoilt_extents_.insert(extent); }
   void spoil(const kms::AssignmentId& assignment) { spoilt_assignments_.insert(assignment); }
@@ -78,6 +81,7 @@ class MemoryStore final : public kms::Store {
   std::map<LinkId, std::deque<BlockId>> seen_blocks_;
   std::map<KmeId, std::map<std::uint64_t, kms::Assignment>> assignments_;  // by issuer, then record
   std::map<KmeId, std::map<std::uint64_t, api::Message>> outbox_;          // by peer, then sequence
+  std::vector<api::AuditRecord> audit_log_;
   std::set<kms::ExtentKey> spoilt_extents_;
   std::set<kms::AssignmentId> spoilt_assignments_;
   std::set<kms::AssignmentId> reported_;  // spoilt ones that the expiry look-up has counted already

@@ -61,6 +61,7 @@ CREATE TABLE assignment (
 CREATE TABLE outbox (
   peer INTEGER NOT NULL, sequence INTEGER NOT NULL, message BLOB NOT NULL,
   PRIMARY KEY (peer, sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (first INTEGER PRIMARY KEY, lines TEXT NOT NULL) STRICT;
 )sql";
 
 Result<void> set_up_connection(Database& database) {

@@ -105,6 +105,7 @@ Result<void> SqliteStore::prepare(const std::filesystem::path& file, SecretBytes
   dropped_rows_ = opened->left_behind;
   for (const Quarantined& group : quarantined_) dropped_rows_ += group.rows;
   behind_keyring_ = opened->behind_keyring;
+  durable_audit_ = opened->audit;
   return make_tables();
 }
 
@@ -112,6 +113,8 @@ Result<void> SqliteStore::make_tables() {
   tables_ = std::make_unique<Tables>(*database_, sealing_->rows());
   head_ = std::make_unique<HeadTable>(*database_, sealing_->sealer());
   resealing_ = std::make_unique<Resealing>(*database_, tables_->names, *sealing_);
+  audit_ = std::make_unique<AuditTable>(*database_, durable_audit_);
+  audit_->keep_bytes(audit_bytes_);
   return tables_->load();
 }
 
@@ -121,6 +124,7 @@ Result<kms::Snapshot> SqliteStore::load_all() {
   Result<kms::NodeRow> node = tables_->node.load();
   if (!node) return std::unexpected(node.error());
   snapshot.node = std::move(*node);
+  self_ = snapshot.node.self;
   const Result<void> loaded = in_order([&] { return tables_->peers.load(snapshot); },    //
                                        [&] { return tables_->extents.load(snapshot); },  //
                                        [&] { return tables_->blocks.load(snapshot); },   //
@@ -155,17 +159,19 @@ CommitOutcome SqliteStore::commit(Changes changes) {
   if (!applied) return give_up(applied.error(), false);
   if (Result<void> committed = commit_.run(); !committed) return give_up(committed.error(), true);
   sealing_->after_commit();
+  durable_audit_ = audit_->span();
   trouble_.clear();
   return CommitOutcome::kDurable;
 }
 
 Result<void> SqliteStore::put_head() {
-  return head_->put(sealing_->keyring().store_id(), sealing_->census(), tables_->names);
+  return head_->put(sealing_->keyring().store_id(), sealing_->census(), tables_->names, audit_->span());
 }
 
 // The order is that of kms::Changes.
 Result<void> SqliteStore::apply(const Changes& changes) {
   Tables& t = *tables_;
+  if (changes.node) self_ = changes.node->self;
   return in_order(
       [&] { return changes.node ? t.node.put(*changes.node) : Result<void>{}; },
       [&] { return each(changes.put_peers, [&](const auto& row) { return t.peers.put(row); }); },
@@ -177,7 +183,7 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return each(changes.seen_blocks, [&](const auto& seen) { return t.seen_blocks.add(seen); }); },
       [&] { return each(changes.put_assignments, [&](const auto& row) { return t.assignments.put(row); }); },
       [&] { return each(changes.dropped_assignments, [&](const auto& id) { return t.assignments.drop(id); }); },
-      [&] { return apply_outbox(changes); });
+      [&] { return apply_outbox(changes); }, [&] { return audit_->append(self_, changes.audit); });
 }
 
 Result<void> SqliteStore::apply_outbox(const Changes& changes) {
@@ -203,6 +209,21 @@ CommitOutcome SqliteStore::give_up(const Error& why, bool at_commit) {
   // The tables' image of names, blocks and positions may be ahead of what was rolled back.
   if (Result<void> made = make_tables(); !made) latched_ = true;
   return CommitOutcome::kFailed;
+}
+
+void SqliteStore::keep_audit_bytes(std::uint64_t bytes) {
+  audit_bytes_ = bytes;
+  audit_->keep_bytes(bytes);
+}
+
+Result<AuditPage> SqliteStore::read_audit(std::uint64_t first, std::size_t bytes) {
+  if (latched_) return latched_error();
+  return audit_->read(first, bytes);
+}
+
+Result<std::uint64_t> SqliteStore::verify_audit() {
+  if (latched_) return latched_error();
+  return audit_->verify();
 }
 
 Result<void> SqliteStore::limit_pages(std::uint32_t pages) {

@@ -13,6 +13,7 @@
 
 #include "kms/store.h"
 #include "storage/resealing.h"
+#include "storage/sqlite_audit.h"
 #include "storage/sqlite_database.h"
 #include "storage/store_lock.h"
 #include "storage/store_opening.h"
@@ -48,6 +49,11 @@ class SqliteStore final : public kms::Store {
   // True when the keyring knows of a later state of this store: the file is an old copy.
   bool is_behind_keyring() const { return behind_keyring_; }
 
+  // The audit log: see AuditTable.
+  void keep_audit_bytes(std::uint64_t bytes);
+  Result<AuditPage> read_audit(std::uint64_t first, std::size_t bytes);
+  Result<std::uint64_t> verify_audit();
+
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
   Result<void> limit_pages(std::uint32_t pages);
 
@@ -66,11 +72,15 @@ class SqliteStore final : public kms::Store {
   Statement begin_, commit_, rollback_;
   std::unique_ptr<Tables> tables_;
   std::unique_ptr<HeadTable> head_;
+  std::unique_ptr<AuditTable> audit_;
   std::unique_ptr<Resealing> resealing_;
   std::set<kms::AssignmentId> reported_;  // unreadable ones that the expiry look-up has counted already
   std::vector<Quarantined> quarantined_;
   std::uint64_t dropped_rows_ = 0;  // with them
   bool behind_keyring_ = false;
+  KmeId self_;  // as loaded: the audit log names it
+  AuditSpan durable_audit_;
+  std::uint64_t audit_bytes_ = kDefaultAuditBytes;
   bool latched_ = false;
   std::string trouble_;
 };

@@ -4,6 +4,7 @@
 #include "storage/store_opening.h"
 
 #include "storage/format1.h"
+#include "storage/sqlite_audit.h"
 #include "storage/sqlite_schema.h"
 
 namespace qkms::storage {
@@ -30,6 +31,8 @@ Result<KnownStore> find_keyring(Database& database, std::int64_t version, const 
 // Compares the file with its head and drops the groups that differ.
 Result<void> count_and_compare(Database& database, const Head& head, OpenedStore& opened) {
   Sealing& sealing = *opened.sealing;
+  opened.audit = head.audit;
+  if (Result<void> whole = AuditTable(database, head.audit).check_end(); !whole) return whole;
   opened.behind_keyring = head.epoch < sealing.keyring().head_epoch();
   Names names(database);
   if (Result<void> loaded = names.load(); !loaded) return loaded;
@@ -63,16 +66,16 @@ Result<void> bring_up_to_date(Database& database, Found& found, OpenedStore& ope
   return {};
 }
 
-Result<void> put_head(Database& database, Sealing& sealing) {
+Result<void> put_head(Database& database, Sealing& sealing, const AuditSpan& audit) {
   Names names(database);
   if (Result<void> loaded = names.load(); !loaded) return loaded;
-  return HeadTable(database, sealing.sealer()).put(sealing.keyring().store_id(), sealing.census(), names);
+  return HeadTable(database, sealing.sealer()).put(sealing.keyring().store_id(), sealing.census(), names, audit);
 }
 
 Result<void> run_transaction(Database& database, Found& found, OpenedStore& opened) {
   if (Result<void> begun = database.execute("BEGIN IMMEDIATE"); !begun) return begun;
   if (Result<void> done = bring_up_to_date(database, found, opened); !done) return done;
-  if (Result<void> put = put_head(database, *opened.sealing); !put) return put;
+  if (Result<void> put = put_head(database, *opened.sealing, opened.audit); !put) return put;
   return database.execute("COMMIT");
 }
 

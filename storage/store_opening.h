@@ -20,6 +20,7 @@ struct Quarantined {
 struct OpenedStore {
   std::unique_ptr<Sealing> sealing;
   std::vector<Quarantined> quarantined;
+  AuditSpan audit;
   std::uint64_t left_behind = 0;  // rows that did not open when format 1 was brought over
   bool behind_keyring = false;    // this file is a copy from before something that the keyring knows of
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "storage/sealed_walk.h"
+#include "storage/sqlite_audit.h"
 #include "storage/sqlite_schema.h"
 #include "storage/sqlite_store.h"
 
@@ -48,7 +49,8 @@ Result<VerifyReport> verify(Database& database, const KnownStore& known) {
   if (!found) return std::unexpected(found.error());
   VerifyReport report{.tables = {},
                       .discrepancies = std::move(*found),
-                      .behind_keyring = known.head.epoch < known.keyring->head_epoch()};
+                      .behind_keyring = known.head.epoch < known.keyring->head_epoch(),
+                      .audit_records = AuditTable(database, known.head.audit).verify()};
   for (const SealedColumn* column : kSealedColumns) {
     Result<VerifyReport::Table> table = open_all(database, sealer, names, *column);
     if (!table) return std::unexpected(table.error());
@@ -60,7 +62,7 @@ Result<VerifyReport> verify(Database& database, const KnownStore& known) {
 }  // namespace
 
 bool VerifyReport::sound() const {
-  return !behind_keyring && discrepancies.empty() &&
+  return !behind_keyring && audit_records && discrepancies.empty() &&
          std::ranges::all_of(tables, [](const Table& table) { return table.unreadable == 0; });
 }
 

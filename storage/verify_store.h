@@ -16,7 +16,8 @@ struct VerifyReport {
   };
   std::vector<Table> tables;
   std::vector<Discrepancy> discrepancies;
-  bool behind_keyring = false;  // the file is an old copy
+  bool behind_keyring = false;              // the file is an old copy
+  Result<std::uint64_t> audit_records = 0;  // or where the audit log breaks
 
   bool sound() const;
 };
