@@ -118,12 +118,12 @@ Daemon::Started Daemon::open_store() {
   auto store = storage::SqliteStore::open(config->store_file(), std::move(*master_key),
                                           {.keyring = config->keyring_file, .epochs = {}});
   if (!store) return failure_of(store.error());
-  store_ = std::move(*store);
-  for (const storage::Quarantined& group : store_->quarantined()) {
+  for (const storage::Quarantined& group : (*store)->quarantined()) {
     spdlog::error("the store's rows of {} are not those that were written last ({}); all {} are dropped", group.name,
                   group.why, group.rows);
   }
-  if (store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
+  if ((*store)->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
+  store_ = std::move(*store);
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
   if (!node) return failure_of(node.error());
   EngineOutlet& outlet = *this;
