@@ -42,6 +42,9 @@ class BlockExchange {
   // The follower gives up on blocks and offers whose other half did not come.
   void expire(Pair& pair, Batch& batch);
 
+  // Our store was put back: both ends may have made extents of the blocks that wait here.
+  void burn_what_is_stored(Batch& batch);
+
   // The link is in the policy no more. Offers that wait here are refused. Blocks that we have offered go on being
   // settled, since the peer may have accepted them.
   void wind_up(Pair& pair, Batch& batch);

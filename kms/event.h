@@ -93,8 +93,9 @@ enum class NoticeKind {
   kNotEntitled,
   kLimited,
   kPolicyReplaced,
+  kStoreRolledBack,
 };
-inline constexpr std::size_t kNoticeKinds = static_cast<std::size_t>(NoticeKind::kPolicyReplaced) + 1;
+inline constexpr std::size_t kNoticeKinds = static_cast<std::size_t>(NoticeKind::kStoreRolledBack) + 1;
 std::string_view name_of(NoticeKind kind);
 
 struct Notice {

@@ -17,10 +17,12 @@ constexpr std::uint64_t kRecordsReserved = 4096;
 
 }  // namespace
 
-KeyService::KeyService(const Policy& policy, Pairs& pairs, Random& random, const NodeRow& node)
+KeyService::KeyService(const Policy& policy, Pairs& pairs, Random& random, Reconciliation& reconciliation,
+                       const NodeRow& node)
     : policy_(&policy),
       pairs_(pairs),
       random_(random),
+      reconciliation_(reconciliation),
       usage_(policy),
       own_ids_(node.id_key.reveal().first<kIdKeyBytes>()),
       next_record_(node.record_limit),

@@ -16,6 +16,7 @@
 #include "kms/late_answers.h"
 #include "kms/pair.h"
 #include "kms/random.h"
+#include "kms/reconciliation.h"
 #include "kms/reserves.h"
 #include "kms/usage.h"
 
@@ -25,8 +26,8 @@ using Pairs = std::map<KmeId, Pair>;
 
 class KeyService {
  public:
-  // `policy`, `pairs` and `random` must outlive this. `node` as stored.
-  KeyService(const Policy& policy, Pairs& pairs, Random& random, const NodeRow& node);
+  // `policy`, `pairs`, `random` and `reconciliation` must outlive this. `node` as stored.
+  KeyService(const Policy& policy, Pairs& pairs, Random& random, Reconciliation& reconciliation, const NodeRow& node);
 
   // What Get key requests of one batch will take of a reservoir: of any bits, and of those since a moment.
   struct Demand {
@@ -112,6 +113,7 @@ class KeyService {
   const Policy* policy_;
   Pairs& pairs_;
   Random& random_;
+  Reconciliation& reconciliation_;
   Usage usage_;
   std::map<KmeId, Reserves> reserves_;  // by the peer whose reservoir it is
   LateAnswers late_;

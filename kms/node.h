@@ -61,6 +61,9 @@ class Node {
   State state_ = State::kClosed;
   Millis stored_time_ = 0;
   Millis reopen_at_ = 0;
+  std::uint64_t life_ = 0;  // the one that this process has begun; 0: none yet
+  Millis reconcile_until_ = 0;
+  std::vector<Notice> notices_;  // of the last rebuild(), not given out yet
 };
 
 }  // namespace qkms::kms

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "kms/planted_bug.h"
+
 namespace qkms::kms {
 namespace {
 
@@ -12,9 +14,9 @@ constexpr std::uint64_t kLeastWorthAsking = 1024;
 
 }  // namespace
 
-Pair::Pair(const NodeRow& own, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
+Pair::Pair(const Life& life, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
            std::size_t cache_bytes)
-    : channel(own, row, std::move(outbox)), reservoir(row.peer, row.ledger, row.next_extent, extents, cache_bytes) {
+    : channel(life, row, std::move(outbox)), reservoir(row.peer, row.ledger, row.next_extent, extents, cache_bytes) {
   if (row.peer_incarnation != 0) learn_peer_ids();
   // Rows that no longer open were left out of the snapshot. What they said to the peer, or held for it, cannot be
   // rebuilt: start afresh.
@@ -27,6 +29,14 @@ void Pair::learn_peer_ids() { peer_ids_.emplace(channel.row().peer_id_key); }
 void Pair::start_afresh() {
   reservoir.burn_all(channel.row().pair_epoch);
   asked_at_.reset();
+}
+
+void Pair::burn_what_is_stored(Batch& batch) {
+  start_afresh();
+  static_cast<void>(reservoir.burned_of_own());  // there is nobody left to tell
+  if (!planted(Bug::kKeepKeysPutBack))
+    reservoir.move(reservoir.ledger().held / 8, &Ledger::held, &Ledger::burned);
+  channel.leave_session("our store was put back", batch);
 }
 
 bool Pair::full(std::uint64_t capacity_bytes) const {
@@ -68,8 +78,11 @@ void Pair::burn_extents_of(std::uint64_t record) {
   for (const Range& range : channel.ranges_assigned(record)) reservoir.burn_rest(range.extent);
 }
 
-void Pair::flush(Batch& batch) {
+void Pair::announce_burns(Batch& batch) {
   if (auto burned = reservoir.burned_of_own(); !burned.empty()) channel.post(api::Burn{std::move(burned)}, batch);
+}
+
+void Pair::flush(Batch& batch) {
   const bool ledger_changed = reservoir.flush(batch);
   channel.flush(ledger_changed, reservoir.ledger(), reservoir.next_extent(), batch);
 }

@@ -44,17 +44,30 @@ AssociatedData place_of_id_key(std::string_view self, std::uint64_t incarnation)
   return place;
 }
 
+// How far the store says that it has come goes with the key, so that it cannot be changed without being noticed.
+AssociatedData place_of_mark_key(std::string_view self, const kms::Told& standing) {
+  AssociatedData place("node.mark_key");
+  place.text(self).number(standing.ordinal).number(standing.life).number(standing.progress);
+  return place;
+}
+
 }  // namespace
 
 NodeTable::NodeTable(const TableContext& context)
     : sealer_(context.sealer),
-      put_(context.database, "INSERT OR REPLACE INTO node VALUES (1, ?, ?, ?, ?, ?)"),
-      select_(context.database, "SELECT self, incarnation, id_key, record_limit, time FROM node WHERE one = 1") {}
+      put_(context.database, "INSERT OR REPLACE INTO node VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      select_(context.database,
+              "SELECT self, incarnation, id_key, record_limit, time, mark_key, ordinal, life, progress, restored "
+              "FROM node WHERE one = 1") {}
 
 Result<void> NodeTable::put(const kms::NodeRow& row) {
   const Result<Sealed> id_key = sealer_.seal(place_of_id_key(row.self.str(), row.incarnation), row.id_key.reveal());
   if (!id_key) return std::unexpected(id_key.error());
-  return put_.run(std::string_view(row.self.str()), row.incarnation, std::span(*id_key), row.record_limit, row.time);
+  const Result<Sealed> mark_key = sealer_.seal(
+      place_of_mark_key(row.self.str(), {row.ordinal, row.life, row.progress}), row.mark_key.reveal());
+  if (!mark_key) return std::unexpected(mark_key.error());
+  return put_.run(std::string_view(row.self.str()), row.incarnation, std::span(*id_key), row.record_limit, row.time,
+                  std::span(*mark_key), row.ordinal, row.life, row.progress, std::int64_t{row.restored});
 }
 
 Result<kms::NodeRow> NodeTable::load() {
@@ -62,12 +75,19 @@ Result<kms::NodeRow> NodeTable::load() {
   const auto take = [this, &node](Statement& row) -> Result<bool> {
     const Result<KmeId> self = KmeId::parse(row.text(0));
     Result<SecretBytes> id_key = sealer_.open(place_of_id_key(row.text(0), row.number(1)), row.blob(2));
-    if (!self || !id_key) return fail(ErrorCode::kCorrupt, "the store's own row (node) is damaged");
+    Result<SecretBytes> mark_key =
+        sealer_.open(place_of_mark_key(row.text(0), {row.number(6), row.number(7), row.number(8)}), row.blob(5));
+    if (!self || !id_key || !mark_key) return fail(ErrorCode::kCorrupt, "the store's own row (node) is damaged");
     node = {.self = *self,
             .incarnation = row.number(1),
             .id_key = std::move(*id_key),
             .record_limit = row.number(3),
-            .time = row.integer(4)};
+            .time = row.integer(4),
+            .mark_key = std::move(*mark_key),
+            .ordinal = row.number(6),
+            .life = row.number(7),
+            .progress = row.number(8),
+            .restored = row.integer(9) != 0};
     return false;
   };
   if (Result<void> loaded = select_.for_each(take); !loaded) return std::unexpected(loaded.error());
@@ -77,11 +97,12 @@ Result<kms::NodeRow> NodeTable::load() {
 PeerTable::PeerTable(const TableContext& context)
     : names_(context.names),
       put_(context.database,
-           "INSERT OR REPLACE INTO peer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+           "INSERT OR REPLACE INTO peer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
       select_(context.database,
               "SELECT peer, pair_epoch, peer_incarnation, sent, acknowledged, received, peer_id_key, next_extent, "
               "last_record, "
-              "bits_in, macs, quarantined, in_flight, held, delivered, pads, burned, expired FROM peer") {}
+              "bits_in, macs, quarantined, in_flight, held, delivered, pads, burned, expired, "
+              "told_ordinal, told_life, told_progress, heard_ordinal, heard_life, heard_progress, heard_proof FROM peer") {}
 
 Result<void> PeerTable::put(const kms::PeerRow& row) {
   const Result<std::int64_t> peer = names_.number_of(row.peer.str());
@@ -90,7 +111,8 @@ Result<void> PeerTable::put(const kms::PeerRow& row) {
   return put_.run(*peer, row.pair_epoch, row.peer_incarnation, row.sent, row.acknowledged, row.received,
                   std::span<const std::uint8_t>(row.peer_id_key), row.next_extent, row.last_record, ledger.in,
                   ledger.macs, ledger.quarantined, ledger.in_flight, ledger.held, ledger.delivered, ledger.pads,
-                  ledger.burned, ledger.expired);
+                  ledger.burned, ledger.expired, row.told.ordinal, row.told.life, row.told.progress, row.heard.ordinal,
+                  row.heard.life, row.heard.progress, std::span<const std::uint8_t>(row.heard.proof));
 }
 
 Result<void> PeerTable::load(kms::Snapshot& snapshot) {
@@ -99,7 +121,8 @@ Result<void> PeerTable::load(kms::Snapshot& snapshot) {
     const Result<KmeId> peer = KmeId::parse(text == nullptr ? "" : *text);
     kms::PeerRow result;
     const std::span<const std::uint8_t> id_key = row.blob(6);
-    if (!peer || id_key.size() != result.peer_id_key.size()) {
+    const std::span<const std::uint8_t> proof = row.blob(24);
+    if (!peer || id_key.size() != result.peer_id_key.size() || proof.size() != result.heard.proof.size()) {
       ++snapshot.unreadable;
       return true;
     }
@@ -121,6 +144,9 @@ Result<void> PeerTable::load(kms::Snapshot& snapshot) {
                      .pads = row.number(15),
                      .burned = row.number(16),
                      .expired = row.number(17)};
+    result.told = {row.number(18), row.number(19), row.number(20)};
+    result.heard = {row.number(21), row.number(22), row.number(23), {}};
+    std::ranges::copy(proof, result.heard.proof.begin());
     snapshot.peers.push_back(std::move(result));
     return true;
   };

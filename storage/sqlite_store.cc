@@ -176,6 +176,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
 Result<void> SqliteStore::apply(const Changes& changes) {
   Tables& t = *tables_;
   return in_order(
+      [&] { return changes.burned ? burn() : Result<void>{}; },  //
       [&] { return changes.node ? t.node.put(*changes.node) : Result<void>{}; },
       [&] { return each(changes.put_peers, [&](const auto& row) { return t.peers.put(row); }); },
       [&] { return each(changes.new_extents, [&](const auto& e) { return t.extents.add(e.first, e.second); }); },
@@ -187,6 +188,11 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return each(changes.put_assignments, [&](const auto& row) { return t.assignments.put(row); }); },
       [&] { return each(changes.dropped_assignments, [&](const auto& id) { return t.assignments.drop(id); }); },
       [&] { return apply_outbox(changes); });
+}
+
+Result<void> SqliteStore::burn() {
+  tables_->blocks.forget_all();
+  return database_->execute("DELETE FROM assignment; DELETE FROM extent_bits; DELETE FROM extent; DELETE FROM block;");
 }
 
 Result<void> SqliteStore::apply_outbox(const Changes& changes) {

@@ -43,6 +43,7 @@ class SqliteStore final : public kms::Store {
   Result<void> prepare();
   Result<void> make_tables();
   Result<void> apply(const kms::Changes& changes);
+  Result<void> burn();
   Result<void> apply_outbox(const kms::Changes& changes);
   kms::CommitOutcome give_up(const Error& why, bool at_commit);
 

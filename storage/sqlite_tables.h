@@ -89,6 +89,8 @@ class BlockTable {
   Result<void> load_index();
   Result<void> add(const kms::BlockRow& row);
   Result<void> drop(const LinkId& link, const BlockId& block);
+  // The rows are gone in another way.
+  void forget_all() { numbers_.clear(); }
   Result<void> load(kms::Snapshot& snapshot);
 
  private:

@@ -131,6 +131,8 @@ TEST(PeerBounds, RefusesAHelloOverAnyBound) {
       {"empty capability", hello_with([](Hello& h) { h.capabilities = {""}; })},
       {"long capability", hello_with([](Hello& h) { h.capabilities = {std::string(kMaxCapabilityBytes + 1, 'c')}; })},
       {"unprintable capability", hello_with([](Hello& h) { h.capabilities = {"a\nb"}; })},
+      {"half a mark", hello_with([](Hello& h) { h.heard.ordinal = 0; })},
+      {"a mark of its own", {.acknowledge = 0, .body = samples::hello(), .mark = samples::mark()}},
   });
 }
 
@@ -176,6 +178,7 @@ TEST(PeerBounds, RefusesOtherMessagesOverAnyBound) {
   const auto burn = [](auto change) { return with<Burn>(sample<Burn>(), change); };
   expect_refused({
       {"sequence 0", {.acknowledge = 0, .body = Numbered{0, Void{1}}}},
+      {"half a mark", {.acknowledge = 0, .body = Heartbeat{}, .mark = {.ordinal = 0, .life = 1}}},
       {"offer without a link", offer([](BlockOffer& o) { o.link = LinkId(); })},
       {"offer of nothing", offer([](BlockOffer& o) { o.size = 0, o.leader_bytes = 0; })},
       {"offer with too much for the leader", offer([](BlockOffer& o) { o.leader_bytes = o.size + 1; })},
@@ -243,6 +246,8 @@ TEST(PeerCodec, RefusesFieldsOfTheWrongForm) {
          f.mutable_hello()->set_sender("KME-A");
          f.mutable_hello()->set_id_key(std::string(31, 'k'));
        }},
+      {"mark without a proof", [](wire::Frame& f) { f.mutable_heartbeat(), f.mutable_mark()->set_ordinal(1); }},
+      {"an empty mark", [](wire::Frame& f) { f.mutable_heartbeat(), f.mutable_mark(); }},
   };
   for (const auto& [name, build] : cases) {
     const Result<Frame> decoded = decode_built(build);
