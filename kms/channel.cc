@@ -119,8 +119,8 @@ Channel::Greeting Channel::greet(const api::Hello& theirs, Batch& batch) {
   if (!greetable(theirs, batch)) return Greeting::kRefused;
   const Life::Verdict verdict = life_.judge(theirs.heard, row_);
   if (verdict == Life::Verdict::kPutBack) return Greeting::kPutBack;
-  // Whoever gives back what we did not make has a store that is damaged, or lies: it concerns this pair alone. Where the
-  // two start afresh anyway, it is as if the peer had heard nothing: a store of ours that was lost made that mark.
+  // Whoever gives back what we did not make has a store that is damaged, or lies: it concerns this pair alone. Where
+  // the two start afresh anyway, it is as if the peer had heard nothing: a store of ours that was lost made that mark.
   if (verdict == Life::Verdict::kForged && pair_agrees(my_hello_, theirs)) {
     diverged("it gives back a mark of ours that we did not make", batch);
     return Greeting::kRefused;

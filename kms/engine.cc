@@ -108,10 +108,11 @@ void Engine::burn_what_is_stored(std::uint64_t heard, const std::string& why, Ba
   for (auto& [link, exchange] : links_) exchange.burn_what_is_stored(batch);
   assignments_.forget();
   reconciliation_.nothing_stored();
-  batch.notice(NoticeKind::kStoreRolledBack, policy_->self.str(),
-               fmt::format("the store was put back to an earlier state: {}. Keys in it may have been given out since, so "
-                           "all of them are burned, and all pairs start afresh",
-                           why));
+  batch.notice(
+      NoticeKind::kStoreRolledBack, policy_->self.str(),
+      fmt::format("the store was put back to an earlier state: {}. Keys in it may have been given out since, so "
+                  "all of them are burned, and all pairs start afresh",
+                  why));
 }
 
 // --- another policy
@@ -245,8 +246,8 @@ void Engine::greet(const api::Hello& hello, Pair& pair, Batch& batch) {
   const auto greeting = pair.channel.greet(hello, batch);
   if (greeting == Channel::Greeting::kRefused) return;
   if (greeting == Channel::Greeting::kPutBack) {
-    return burn_what_is_stored(
-        hello.heard.ordinal, fmt::format("{} has heard of a later one", pair.peer().str()), batch);
+    return burn_what_is_stored(hello.heard.ordinal, fmt::format("{} has heard of a later one", pair.peer().str()),
+                               batch);
   }
   reconciliation_.heard(pair.peer());
   pair.learn_peer_ids();
@@ -295,7 +296,9 @@ void Engine::handle_message(const api::Message& message, Pair& pair, Batch& batc
     void operator()(const api::Assign& m) { engine.service_.handle(m, pair, engine.assignments_, batch); }
     void operator()(const api::AssignRefuse& m) { engine.service_.handle(m, pair, engine.assignments_, batch); }
     void operator()(const api::Void& m) { engine.service_.handle(m, pair, engine.assignments_, batch); }
-    void operator()(const api::ExtentRequest& m) { pair.handle(m, batch); }
+    void operator()(const api::ExtentRequest& m) {
+      if (engine.reconciliation_.done(*engine.policy_, batch.now)) pair.handle(m, batch);  // else it will ask again
+    }
     void operator()(const api::ExtentGive& m) { pair.handle(m, batch); }
     void operator()(const api::Burn& m) { pair.handle(m, batch); }
   };

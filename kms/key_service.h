@@ -85,7 +85,7 @@ class KeyService {
   bool serves(const SaeId& sae) const;
   SaeReply status(const StatusRequest& request, Millis now);
   void get_key(RequestToken token, const KeyRequest& request, Assignments& assignments, Batch& batch);
-  Result<void> check_room(const KeyPlan& plan);
+  Result<void> check_room(const KeyPlan& plan, Millis now);
   bool all_since(const KeyPlan& plan, Millis not_before) const;
   Result<Millis> choose_age(const KeyRequest& request, const KeyPlan& plan, Millis now) const;
   Result<std::vector<Taken>> take_for(const KeyPlan& plan, Millis not_before, Batch& batch);

@@ -180,8 +180,7 @@ void KeyService::get_by_ids(RequestToken token, const KeyIdsRequest& request, As
   if (std::set(request.key_ids.begin(), request.key_ids.end()).size() != request.key_ids.size()) {
     return batch.reply(token, Error{ErrorCode::kInvalid, "key_IDs names a key twice"});
   }
-  if (!reconciliation_.done(*policy_, batch.now))
-    return batch.reply(token, Error{ErrorCode::kClosed, "not all peers have said yet whether our store is an old one"});
+  if (!reconciliation_.done(*policy_, batch.now)) return batch.reply(token, not_reconciled());
   const KmeId* issuer = policy_->home_of(request.master);
   if (issuer == nullptr) return refuse_ids(token, request.caller, key_not_found(), batch);
   auto places = entitled(request, *issuer, assignments, batch.now);

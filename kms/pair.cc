@@ -34,8 +34,7 @@ void Pair::start_afresh() {
 void Pair::burn_what_is_stored(Batch& batch) {
   start_afresh();
   static_cast<void>(reservoir.burned_of_own());  // there is nobody left to tell
-  if (!planted(Bug::kKeepKeysPutBack))
-    reservoir.move(reservoir.ledger().held / 8, &Ledger::held, &Ledger::burned);
+  if (!planted(Bug::kKeepKeysPutBack)) reservoir.move(reservoir.ledger().held / 8, &Ledger::held, &Ledger::burned);
   channel.leave_session("our store was put back", batch);
 }
 

@@ -26,6 +26,7 @@ KeyIdsRequest by_ids(const std::string& slave, const std::string& master, std::v
 class PutBack : public ::testing::Test {
  protected:
   PutBack() {
+    sites.at("KME-A").policy->timing.reconcile_ms = 10'000;
     for (const char* other : {"KME-B", "KME-C"}) sites.connect("KME-A", other);
     sites.feed("link-ab", 1, 4096);
     sites.feed("link-ac", 2, 4096);

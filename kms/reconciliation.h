@@ -6,10 +6,15 @@
 #include <algorithm>
 #include <set>
 
+#include "base/error.h"
 #include "kms/planted_bug.h"
 #include "kms/policy.h"
 
 namespace qkms::kms {
+
+inline Error not_reconciled() {
+  return {ErrorCode::kClosed, "not all peers have said yet whether our store is an old one"};
+}
 
 class Reconciliation {
  public:

@@ -230,8 +230,7 @@ MemoryStore::Disk MemoryStore::copy_of(const Disk& disk) {
   Disk result;
   result.node = copy(disk.node);
   result.peers = disk.peers;
-  for (const auto& [key, extent] : disk.extents)
-    result.extents.emplace(key, Extent{extent.row, copy(extent.bits)});
+  for (const auto& [key, extent] : disk.extents) result.extents.emplace(key, Extent{extent.row, copy(extent.bits)});
   for (const auto& [number, row] : disk.blocks) result.blocks.emplace(number, copy(row));
   result.block_numbers = disk.block_numbers;
   result.next_block_number = disk.next_block_number;

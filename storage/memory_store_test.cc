@@ -55,7 +55,8 @@ TEST(MemoryStore, CanBePutBackToACopyAgainAndAgain) {
     ASSERT_EQ(store.commit(std::move(changes)), CommitOutcome::kDurable);
   };
   const auto has = [&store](std::uint64_t record) {
-    return !store.load({.extent_bits = {}, .assignments = {{kme("KME-B"), record}}, .expired_at = {}})->assignments.empty();
+    return !store.load({.extent_bits = {}, .assignments = {{kme("KME-B"), record}}, .expired_at = {}})
+                ->assignments.empty();
   };
   put(1);
   store.take_copy();

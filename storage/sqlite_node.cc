@@ -63,8 +63,8 @@ NodeTable::NodeTable(const TableContext& context)
 Result<void> NodeTable::put(const kms::NodeRow& row) {
   const Result<Sealed> id_key = sealer_.seal(place_of_id_key(row.self.str(), row.incarnation), row.id_key.reveal());
   if (!id_key) return std::unexpected(id_key.error());
-  const Result<Sealed> mark_key = sealer_.seal(
-      place_of_mark_key(row.self.str(), {row.ordinal, row.life, row.progress}), row.mark_key.reveal());
+  const Result<Sealed> mark_key =
+      sealer_.seal(place_of_mark_key(row.self.str(), {row.ordinal, row.life, row.progress}), row.mark_key.reveal());
   if (!mark_key) return std::unexpected(mark_key.error());
   return put_.run(std::string_view(row.self.str()), row.incarnation, std::span(*id_key), row.record_limit, row.time,
                   std::span(*mark_key), row.ordinal, row.life, row.progress, std::int64_t{row.restored});
@@ -97,12 +97,14 @@ Result<kms::NodeRow> NodeTable::load() {
 PeerTable::PeerTable(const TableContext& context)
     : names_(context.names),
       put_(context.database,
-           "INSERT OR REPLACE INTO peer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-      select_(context.database,
-              "SELECT peer, pair_epoch, peer_incarnation, sent, acknowledged, received, peer_id_key, next_extent, "
-              "last_record, "
-              "bits_in, macs, quarantined, in_flight, held, delivered, pads, burned, expired, "
-              "told_ordinal, told_life, told_progress, heard_ordinal, heard_life, heard_progress, heard_proof FROM peer") {}
+           "INSERT OR REPLACE INTO peer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+           "?, ?)"),
+      select_(
+          context.database,
+          "SELECT peer, pair_epoch, peer_incarnation, sent, acknowledged, received, peer_id_key, next_extent, "
+          "last_record, "
+          "bits_in, macs, quarantined, in_flight, held, delivered, pads, burned, expired, "
+          "told_ordinal, told_life, told_progress, heard_ordinal, heard_life, heard_progress, heard_proof FROM peer") {}
 
 Result<void> PeerTable::put(const kms::PeerRow& row) {
   const Result<std::int64_t> peer = names_.number_of(row.peer.str());

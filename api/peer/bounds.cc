@@ -87,9 +87,7 @@ Problem problem_in(const Message& message) {
 }
 
 // Who has none leaves the field away.
-Problem problem_in(const Mark& mark) {
-  return mark.ordinal == 0 && mark != Mark{} ? "mark: ordinal is 0" : nullptr;
-}
+Problem problem_in(const Mark& mark) { return mark.ordinal == 0 && mark != Mark{} ? "mark: ordinal is 0" : nullptr; }
 
 Problem problem_in(const Hello& hello) {
   if (hello.version_min == 0 || hello.version_min > hello.version_max) return "hello: the versions are no range";
@@ -117,7 +115,8 @@ Result<void> check_bounds(const Message& message) { return to_result(problem_in(
 
 Result<void> check_bounds(const Frame& frame) {
   if (Result<void> mark = to_result(problem_in(frame.mark)); !mark) return mark;
-  if (std::holds_alternative<Hello>(frame.body) && frame.mark.ordinal != 0) return fail(ErrorCode::kInvalid, "hello: it comes with a mark");
+  if (std::holds_alternative<Hello>(frame.body) && frame.mark.ordinal != 0)
+    return fail(ErrorCode::kInvalid, "hello: it comes with a mark");
   return to_result(std::visit([](const auto& body) { return problem_in(body); }, frame.body));
 }
 

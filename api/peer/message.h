@@ -162,7 +162,8 @@ struct Frame {
   std::uint64_t acknowledge =
       0;  // every message up to this number is handled and durable at the sender; apply after the body
   std::variant<Hello, Numbered, Heartbeat> body;
-  Mark mark = {};  // of the sender; never with a Hello, since what the receiver has to say must be heard before it is replaced
+  Mark mark =
+      {};  // of the sender; never with a Hello, since what the receiver has to say must be heard before it is replaced
   bool operator==(const Frame&) const = default;
 };
 

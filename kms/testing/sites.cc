@@ -46,6 +46,7 @@ Sites::Sites() {
   for (const std::string& name : names) {
     Policy policy;
     policy.self = kme("KME-" + name);
+    policy.timing.reconcile_ms = 0;
     for (const std::string& other : names) {
       const bool neighbours = name != other && (name == "A" || other == "A");
       if (neighbours) policy.peers[kme("KME-" + other)] = {};

@@ -47,7 +47,7 @@ class Site {
 };
 
 // KME-A, KME-B, KME-C: A and B share link-ab, A and C share link-ac. SAE-A1, SAE-A2 live at A, and so on; every master
-// may ask for every slave but SAE-B2, which takes keys from nobody.
+// may ask for every slave but SAE-B2, which takes keys from nobody. After a start no KME waits for what its peers say.
 class Sites {
  public:
   Sites();
