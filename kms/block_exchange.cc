@@ -262,6 +262,11 @@ void BlockExchange::decide(const api::BlockOffer& offer, const SecretBytes& bits
   pair.channel.post(api::BlockAccept{link_, offer.block, first, offer.leader_bytes}, batch);
 }
 
+void BlockExchange::forget_offers() {
+  waiting_offers_.clear();
+  waiting_bytes_ = 0;
+}
+
 void BlockExchange::burn_what_is_stored(Batch& batch) {
   while (!pending_.empty()) {
     const BlockId block = pending_.begin()->first;
@@ -269,8 +274,7 @@ void BlockExchange::burn_what_is_stored(Batch& batch) {
     drop_pending(block, batch);
     remember(block, batch);
   }
-  waiting_offers_.clear();
-  waiting_bytes_ = 0;
+  forget_offers();
 }
 
 void BlockExchange::wind_up(Pair& pair, Batch& batch) {

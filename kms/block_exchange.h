@@ -42,6 +42,8 @@ class BlockExchange {
   // The follower gives up on blocks and offers whose other half did not come.
   void expire(Pair& pair, Batch& batch);
 
+  // The pair starts afresh: the leader offers again what it still has, and only that may be accepted.
+  void forget_offers();
   // Our store was put back: both ends may have made extents of the blocks that wait here.
   void burn_what_is_stored(Batch& batch);
 

@@ -256,7 +256,9 @@ void Engine::greet(const api::Hello& hello, Pair& pair, Batch& batch) {
     service_.abandon(pair.peer(), assignments_, batch);
   }
   for (auto& [link, exchange] : links_) {
-    if (exchange.peer() == pair.peer()) exchange.offer_all(pair, batch);
+    if (exchange.peer() != pair.peer()) continue;
+    if (greeting == Channel::Greeting::kReset) exchange.forget_offers();
+    exchange.offer_all(pair, batch);
   }
 }
 
