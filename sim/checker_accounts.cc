@@ -65,25 +65,32 @@ void check_books(const History& history, std::vector<Violation>& violations) {
   }
 }
 
-// After a store of one of the two was put back, and before they have agreed on what they share without it.
-bool for_a_put_back(const History& history, const PairEvent& event, Millis agreed) {
+// When each KME last agreed with each peer. That is proof that both have stored the same beginning.
+using Agreed = std::map<std::pair<KmeId, KmeId>, Millis>;
+
+// The store of one of the two was put back, and since it knows, it has not agreed with the other. What the other says
+// proves nothing: it may go by a Hello from before.
+bool for_a_put_back(const History& history, const PairEvent& event, const Agreed& agreed) {
   return std::ranges::any_of(history.put_backs, [&](const PutBack& put_back) {
-    const bool concerned = put_back.kme == event.kme || put_back.kme == event.peer;
-    return concerned && put_back.time <= event.time && (!put_back.noticed || agreed <= *put_back.noticed);
+    if (put_back.time > event.time || (put_back.kme != event.kme && put_back.kme != event.peer)) return false;
+    const auto since = agreed.find({put_back.kme, put_back.kme == event.kme ? event.peer : event.kme});
+    return !put_back.noticed || since == agreed.end() || since->second <= *put_back.noticed;
   });
 }
 
-// No store is ever lost in a run, so once both ends have stored the same beginning there is no reason to start afresh.
+// No store is ever lost in a run, so once both ends have stored the same beginning there is no reason to start afresh,
+// but for a store that was put back.
 void check_pairs(const History& history, std::vector<Violation>& violations) {
-  std::map<std::pair<KmeId, KmeId>, Millis> agreed;
+  Agreed agreed;
   for (const PairEvent& event : history.pair_events) {
-    const auto pair = std::minmax(event.kme, event.peer);
     if (event.kind == PairEventKind::kAgreed) {
-      agreed.insert_or_assign(pair, event.time);
-    } else if (agreed.contains(pair) && !for_a_put_back(history, event, agreed.at(pair))) {
-      violations.push_back({Rule::kSteady, fmt::format("{} starts afresh with {} at {} ms", event.kme.str(),
-                                                       event.peer.str(), event.time)});
+      agreed.insert_or_assign({event.kme, event.peer}, event.time);
+      continue;
     }
+    const bool had_agreed = agreed.contains({event.kme, event.peer}) || agreed.contains({event.peer, event.kme});
+    if (!had_agreed || for_a_put_back(history, event, agreed)) continue;
+    violations.push_back({Rule::kSteady, fmt::format("{} starts afresh with {} at {} ms", event.kme.str(),
+                                                     event.peer.str(), event.time)});
   }
 }
 
