@@ -349,6 +349,7 @@ void Engine::on(ReportRequest event, Batch& batch) {
   }
   report.saes = service_.saes();
   report.requests_in_flight = service_.requests_in_flight();
+  report.reconciling = !reconciliation_.done(*policy_, batch.now);
   report.time = batch.now;
   batch.effects.reports.push_back({event.token, std::move(report)});
 }

@@ -134,6 +134,7 @@ struct Report {
   std::map<SaeId, SaeReport> saes;  // those that asked anything
   std::vector<LinkReport> links;
   std::size_t requests_in_flight = 0;
+  bool reconciling = false;  // what the store held at the start waits for peers (kms/reconciliation.h)
   Millis time = 0;
 };
 
