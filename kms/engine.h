@@ -61,7 +61,7 @@ class Engine {
   bool housekeeping_due(Millis now) const { return now >= next_housekeeping_; }
   void keep_house(Batch& batch);
   void store_node(Batch& batch);
-  // Once a mark, or an operator, says that the store was put back.
+  // A mark with this ordinal, or an operator, says that the store was put back. In doubt, burn: all of it.
   void burn_what_is_stored(std::uint64_t heard, const std::string& why, Batch& batch);
 
   void part_with_peers(const Policy& policy, Batch& batch);

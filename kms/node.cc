@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <utility>
 
 #include "kms/engine.h"
@@ -58,7 +59,7 @@ Result<void> Node::rebuild(Millis now) {
   life_ = life;
   engine_ = std::move(engine);
   state_ = State::kOpen;
-  notices_ = std::move(batch.effects.notices);
+  std::ranges::move(batch.effects.notices, std::back_inserter(notices_));
   return {};
 }
 

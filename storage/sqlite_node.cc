@@ -51,6 +51,26 @@ AssociatedData place_of_mark_key(std::string_view self, const kms::Told& standin
   return place;
 }
 
+// What a peer was told decides whether a put-back shows. An empty text is sealed with it, or whoever puts an old file
+// in place could make it say that the peer was told more.
+AssociatedData place_of_told(std::string_view peer, const kms::Told& told) {
+  AssociatedData place("peer.told");
+  place.text(peer).number(told.ordinal).number(told.life).number(told.progress);
+  return place;
+}
+
+kms::Ledger ledger_in(const Statement& row, int first) {
+  return {.in = row.number(first),
+          .macs = row.number(first + 1),
+          .quarantined = row.number(first + 2),
+          .in_flight = row.number(first + 3),
+          .held = row.number(first + 4),
+          .delivered = row.number(first + 5),
+          .pads = row.number(first + 6),
+          .burned = row.number(first + 7),
+          .expired = row.number(first + 8)};
+}
+
 }  // namespace
 
 NodeTable::NodeTable(const TableContext& context)
@@ -95,26 +115,32 @@ Result<kms::NodeRow> NodeTable::load() {
 }
 
 PeerTable::PeerTable(const TableContext& context)
-    : names_(context.names),
-      put_(context.database,
-           "INSERT OR REPLACE INTO peer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-           "?, ?)"),
+    : sealer_(context.sealer),
+      names_(context.names),
+      put_(
+          context.database,
+          "INSERT OR REPLACE INTO peer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+          "?, ?)"),
       select_(
           context.database,
           "SELECT peer, pair_epoch, peer_incarnation, sent, acknowledged, received, peer_id_key, next_extent, "
           "last_record, "
           "bits_in, macs, quarantined, in_flight, held, delivered, pads, burned, expired, "
-          "told_ordinal, told_life, told_progress, heard_ordinal, heard_life, heard_progress, heard_proof FROM peer") {}
+          "told_ordinal, told_life, told_progress, told_seal, heard_ordinal, heard_life, heard_progress, heard_proof "
+          "FROM peer") {}
 
 Result<void> PeerTable::put(const kms::PeerRow& row) {
   const Result<std::int64_t> peer = names_.number_of(row.peer.str());
   if (!peer) return std::unexpected(peer.error());
+  const Result<Sealed> seal = sealer_.seal(place_of_told(row.peer.str(), row.told), {});
+  if (!seal) return std::unexpected(seal.error());
   const kms::Ledger& ledger = row.ledger;
   return put_.run(*peer, row.pair_epoch, row.peer_incarnation, row.sent, row.acknowledged, row.received,
                   std::span<const std::uint8_t>(row.peer_id_key), row.next_extent, row.last_record, ledger.in,
                   ledger.macs, ledger.quarantined, ledger.in_flight, ledger.held, ledger.delivered, ledger.pads,
-                  ledger.burned, ledger.expired, row.told.ordinal, row.told.life, row.told.progress, row.heard.ordinal,
-                  row.heard.life, row.heard.progress, std::span<const std::uint8_t>(row.heard.proof));
+                  ledger.burned, ledger.expired, row.told.ordinal, row.told.life, row.told.progress, std::span(*seal),
+                  row.heard.ordinal, row.heard.life, row.heard.progress,
+                  std::span<const std::uint8_t>(row.heard.proof));
 }
 
 Result<void> PeerTable::load(kms::Snapshot& snapshot) {
@@ -123,7 +149,7 @@ Result<void> PeerTable::load(kms::Snapshot& snapshot) {
     const Result<KmeId> peer = KmeId::parse(text == nullptr ? "" : *text);
     kms::PeerRow result;
     const std::span<const std::uint8_t> id_key = row.blob(6);
-    const std::span<const std::uint8_t> proof = row.blob(24);
+    const std::span<const std::uint8_t> proof = row.blob(25);
     if (!peer || id_key.size() != result.peer_id_key.size() || proof.size() != result.heard.proof.size()) {
       ++snapshot.unreadable;
       return true;
@@ -137,18 +163,14 @@ Result<void> PeerTable::load(kms::Snapshot& snapshot) {
     std::ranges::copy(id_key, result.peer_id_key.begin());
     result.next_extent = row.number(7);
     result.last_record = row.number(8);
-    result.ledger = {.in = row.number(9),
-                     .macs = row.number(10),
-                     .quarantined = row.number(11),
-                     .in_flight = row.number(12),
-                     .held = row.number(13),
-                     .delivered = row.number(14),
-                     .pads = row.number(15),
-                     .burned = row.number(16),
-                     .expired = row.number(17)};
+    result.ledger = ledger_in(row, 9);
     result.told = {row.number(18), row.number(19), row.number(20)};
-    result.heard = {row.number(21), row.number(22), row.number(23), {}};
+    result.heard = {row.number(22), row.number(23), row.number(24), {}};
     std::ranges::copy(proof, result.heard.proof.begin());
+    if (!sealer_.open(place_of_told(*text, result.told), row.blob(21))) {
+      ++snapshot.unreadable;
+      result.told = {};  // nothing is known of it: whatever the peer has heard is then a proof, and all is burned
+    }
     snapshot.peers.push_back(std::move(result));
     return true;
   };

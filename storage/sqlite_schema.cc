@@ -45,6 +45,7 @@ CREATE TABLE peer (
   last_record INTEGER NOT NULL, bits_in INTEGER NOT NULL, macs INTEGER NOT NULL, quarantined INTEGER NOT NULL, in_flight INTEGER NOT NULL,
   held INTEGER NOT NULL, delivered INTEGER NOT NULL, pads INTEGER NOT NULL, burned INTEGER NOT NULL,
   expired INTEGER NOT NULL, told_ordinal INTEGER NOT NULL, told_life INTEGER NOT NULL, told_progress INTEGER NOT NULL,
+  told_seal BLOB NOT NULL,
   heard_ordinal INTEGER NOT NULL, heard_life INTEGER NOT NULL, heard_progress INTEGER NOT NULL,
   heard_proof BLOB NOT NULL) STRICT;
 CREATE TABLE extent (

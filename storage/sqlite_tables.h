@@ -60,6 +60,7 @@ class PeerTable {
   Result<void> load(kms::Snapshot& snapshot);
 
  private:
+  Sealer& sealer_;
   Names& names_;
   Statement put_, select_;
 };

@@ -21,10 +21,21 @@ class PutBack(LabCase):
 
     def setUp(self):
         self.a, self.b = self.lab.kmes["KME-A"], self.lab.kmes["KME-B"]
+        self.saes = {}
         self.kept = self.lab.folder / "copy of the state"
 
+    def sae(self, name):
+        if name not in self.saes:
+            self.saes[name] = self.lab.client(name)
+        return self.saes[name]
+
+    def start(self, kme):
+        kme.start().wait_until_up()
+        for client in self.saes.values():
+            client.close()
+
     def give(self, master, slave, number):
-        code, given = self.lab.client(master).get_key(slave, number)
+        code, given = self.sae(master).get_key(slave, number)
         self.assertEqual(code, 200, given)
         return given["keys"]
 
@@ -32,7 +43,7 @@ class PutBack(LabCase):
         """As a client does that takes 503, or no answer, for later."""
         def answered():
             try:
-                answer = self.lab.client(slave).get_by_ids(master, ids)
+                answer = self.sae(slave).get_by_ids(master, ids)
                 return answer[0] != 503 and answer
             except (OSError, http.client.HTTPException):
                 return False
@@ -45,7 +56,7 @@ class PutBack(LabCase):
         waiting += [("SAE-B1", slave, key) for slave in SLAVES[1:] for key in self.give("SAE-B1", slave, 10)]
         self.assertEqual(self.b.stop(), 0)
         shutil.copytree(self.b.state, self.kept)
-        self.b.start().wait_until_up()
+        self.start(self.b)
         for master, slave, key in waiting:
             code, fetched = self.fetch(master, slave, [key["key_ID"]])
             self.assertEqual((code, fetched and fetched["keys"]), (200, [key]))
@@ -75,7 +86,7 @@ class PutBack(LabCase):
     def expect_new_keys(self):
         def flow(master, slave):
             try:
-                code, given = self.lab.client(master).get_key(slave, 20)
+                code, given = self.sae(master).get_key(slave, 20)
                 return code == 200 and given["keys"]
             except (OSError, http.client.HTTPException):
                 return False
@@ -97,7 +108,7 @@ class WithItsPeer(PutBack):
     def test_none_of_100_keys_is_given_again(self):
         self.deliver_100_keys_after_a_copy()
         self.put_the_copy_back()
-        self.b.start().wait_until_up()
+        self.start(self.b)
         self.expect_none_again()
         self.expect_new_keys()
         self.expect_one_reason_in_the_log()
@@ -108,12 +119,12 @@ class WhileItsPeerIsAway(PutBack):
         self.deliver_100_keys_after_a_copy()
         self.assertEqual(self.a.stop(), 0)
         self.put_the_copy_back()
-        self.b.start().wait_until_up()
+        self.start(self.b)
         for master, slave, key in self.waiting:
-            code, answer = self.lab.client(slave).get_by_ids(master, [key["key_ID"]])
+            code, answer = self.sae(slave).get_by_ids(master, [key["key_ID"]])
             self.assertEqual((code, answer["details"][0]["qkms_reason"]), (503, "sealed"))
         self.assertEqual(self.notices(), [])
-        self.a.start().wait_until_up()
+        self.start(self.a)
         self.expect_none_again()
         self.expect_new_keys()
         self.expect_one_reason_in_the_log()
@@ -128,11 +139,11 @@ class MarkedAsRestored(PutBack):
         with sqlite3.connect(store) as database:
             database.execute("UPDATE node SET restored = 1")
         database.close()
-        self.b.start().wait_until_up()
+        self.start(self.b)
         for master, slave, key in self.waiting:
-            self.assertEqual(self.lab.client(slave).get_by_ids(master, [key["key_ID"]])[0], 400)
+            self.assertEqual(self.sae(slave).get_by_ids(master, [key["key_ID"]])[0], 400)
         self.expect_one_reason_in_the_log()
-        self.a.start().wait_until_up()
+        self.start(self.a)
         self.expect_new_keys()
         self.expect_one_reason_in_the_log()
 
