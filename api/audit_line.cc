@@ -105,6 +105,8 @@ std::string_view name_of(AuditAction action) {
       return "expiry";
     case AuditAction::kPairAfresh:
       return "pair_afresh";
+    case AuditAction::kStorePutBack:
+      return "store_put_back";
     case AuditAction::kConfiguration:
       return "configuration";
   }

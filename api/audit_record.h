@@ -24,6 +24,7 @@ enum class AuditAction {
   kBurn,           // bits became unusable
   kExpiry,         // keys were not fetched in time
   kPairAfresh,     // everything shared with a peer was given up
+  kStorePutBack,   // the store was found to be an old copy: everything in it was burned
   kConfiguration,  // another configuration was put in force, or was refused
 };
 inline constexpr std::size_t kAuditActions = static_cast<std::size_t>(AuditAction::kConfiguration) + 1;

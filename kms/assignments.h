@@ -20,6 +20,8 @@ class Assignments {
   Assignment* touch(const AssignmentId& id);
   void put(Assignment assignment);
   void drop(const AssignmentId& id);
+  // Those of this batch are forgotten: the store drops all that it has.
+  void forget() { entries_.clear(); }
   void flush(Batch& batch);
 
  private:

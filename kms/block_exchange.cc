@@ -295,6 +295,21 @@ void BlockExchange::decide(const api::BlockOffer& offer, const SecretBytes& bits
   pair.channel.post(api::BlockAccept{link_, offer.block, first, offer.leader_bytes}, batch);
 }
 
+void BlockExchange::forget_offers() {
+  waiting_offers_.clear();
+  waiting_bytes_ = 0;
+}
+
+void BlockExchange::burn_what_is_stored(Batch& batch) {
+  while (!pending_.empty()) {
+    const BlockId block = pending_.begin()->first;
+    ++counts_.blocks_expired;
+    drop_pending(block, batch);
+    remember(block, batch);
+  }
+  forget_offers();
+}
+
 void BlockExchange::wind_up(Pair& pair, Batch& batch) {
   while (!waiting_offers_.empty()) {
     const BlockId block = waiting_offers_.begin()->first;

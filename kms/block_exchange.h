@@ -42,6 +42,11 @@ class BlockExchange {
   // The follower gives up on blocks and offers whose other half did not come.
   void expire(Pair& pair, Batch& batch);
 
+  // The pair starts afresh: the leader offers again what it still has, and only that may be accepted.
+  void forget_offers();
+  // Our store was put back: both ends may have made extents of the blocks that wait here.
+  void burn_what_is_stored(Batch& batch);
+
   // The link is in the policy no more. Offers that wait here are refused. Blocks that we have offered go on being
   // settled, since the peer may have accepted them.
   void wind_up(Pair& pair, Batch& batch);

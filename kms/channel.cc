@@ -17,10 +17,7 @@ bool pair_agrees(const api::Hello& a, const api::Hello& b) {
          b.peer_incarnation == a.incarnation && remembers(a, b) && remembers(b, a);
 }
 
-Channel::Channel(const NodeRow& own, PeerRow row, std::vector<OutboxRow> outbox)
-    : self_(own.self), incarnation_(own.incarnation), row_(std::move(row)) {
-  assert(own.id_key.size() == id_key_.size());
-  std::ranges::copy(own.id_key.reveal(), id_key_.begin());
+Channel::Channel(const Life& life, PeerRow row, std::vector<OutboxRow> outbox) : life_(life), row_(std::move(row)) {
   for (OutboxRow& message : outbox) outbox_.push_back({message.sequence, std::move(message.message)});
 }
 
@@ -43,14 +40,17 @@ bool Channel::rejection_under_way(const LinkId& link, const BlockId& block) cons
 
 api::Hello Channel::hello() const {
   api::Hello hello;
-  hello.sender = self_;
-  hello.incarnation = incarnation_;
+  const NodeRow& own = life_.node();
+  assert(own.id_key.size() == hello.id_key.size());
+  hello.sender = own.self;
+  hello.incarnation = own.incarnation;
   hello.peer_incarnation = row_.peer_incarnation;
   hello.pair_epoch = row_.pair_epoch;
   hello.sent = row_.sent;
   hello.acknowledged = row_.acknowledged;
   hello.received = row_.received;
-  hello.id_key = id_key_;
+  std::ranges::copy(own.id_key.reveal(), hello.id_key.begin());
+  hello.heard = row_.heard;
   return hello;
 }
 
@@ -100,23 +100,33 @@ void Channel::diverged(const std::string& why, Batch& batch) {
   close(why, NoticeKind::kProtocolError, batch);
 }
 
-Channel::Greeting Channel::greet(const api::Hello& theirs, Batch& batch) {
+// Closes the session when not.
+bool Channel::greetable(const api::Hello& theirs, Batch& batch) {
+  std::string why;
   if (state_ != State::kGreeting) {
-    close("a second hello in one session", NoticeKind::kProtocolError, batch);
-    return Greeting::kRefused;
+    why = "a second hello in one session";
+  } else if (theirs.sender != peer()) {
+    why = fmt::format("its certificate says {}, its hello says {}", peer().str(), theirs.sender.str());
+  } else if (std::min(theirs.version_max, api::kPeerVersionMax) < std::max(theirs.version_min, api::kPeerVersionMin)) {
+    why = fmt::format("no protocol version in common: it speaks {} to {}, we {} to {}", theirs.version_min,
+                      theirs.version_max, api::kPeerVersionMin, api::kPeerVersionMax);
   }
-  if (theirs.sender != peer()) {
-    close(fmt::format("its certificate says {}, its hello says {}", peer().str(), theirs.sender.str()),
-          NoticeKind::kProtocolError, batch);
-    return Greeting::kRefused;
-  }
-  if (std::min(theirs.version_max, api::kPeerVersionMax) < std::max(theirs.version_min, api::kPeerVersionMin)) {
-    close(fmt::format("no protocol version in common: it speaks {} to {}, we {} to {}", theirs.version_min,
-                      theirs.version_max, api::kPeerVersionMin, api::kPeerVersionMax),
-          NoticeKind::kProtocolError, batch);
+  if (!why.empty()) close(why, NoticeKind::kProtocolError, batch);
+  return why.empty();
+}
+
+Channel::Greeting Channel::greet(const api::Hello& theirs, Batch& batch) {
+  if (!greetable(theirs, batch)) return Greeting::kRefused;
+  const Life::Verdict verdict = life_.judge(theirs.heard, row_);
+  if (verdict == Life::Verdict::kPutBack) return Greeting::kPutBack;
+  // Whoever gives back what we did not make has a store that is damaged, or lies: it concerns this pair alone. Where
+  // the two start afresh anyway, it is as if the peer had heard nothing: a store of ours that was lost made that mark.
+  if (verdict == Life::Verdict::kForged && pair_agrees(my_hello_, theirs)) {
+    diverged("it gives back a mark of ours that we did not make", batch);
     return Greeting::kRefused;
   }
   state_ = State::kOpen;
+  row_.told = life_.told_now();
   row_.peer_id_key = theirs.id_key;
   row_changed_ = true;
   if (!pair_agrees(my_hello_, theirs)) {
@@ -191,31 +201,49 @@ bool Channel::acknowledge(std::uint64_t number, Batch& batch) {
   return true;
 }
 
+void Channel::hear(const api::Mark& mark) {
+  const bool same_life = mark.ordinal == row_.heard.ordinal && mark.life == row_.heard.life;
+  if (mark.ordinal == 0 || (same_life && mark.progress <= row_.heard.progress)) return;
+  row_.heard = mark;
+  row_changed_ = true;
+}
+
+void Channel::leave_session(const std::string& why, Batch& batch) {
+  if (connected()) batch.effects.closes.push_back({peer(), session_, why});
+  state_ = State::kDown;
+}
+
 void Channel::tick(Millis heartbeat_ms, Millis silence_ms, Batch& batch) {
   if (!connected()) return;
   if (batch.now - last_heard_ > silence_ms) {
     close("no frame for too long", NoticeKind::kPeerSilent, batch);
-  } else if (open() && batch.now - last_sent_ >= heartbeat_ms) {
+  } else if (open() && (batch.now - last_sent_ >= heartbeat_ms || told_progress_ != life_.node().progress)) {
     heartbeat_due_ = true;
   }
 }
 
-void Channel::flush(bool ledger_changed, const Ledger& ledger, std::uint64_t next_extent, Batch& batch) {
-  if (open()) {
-    const auto first = std::ranges::lower_bound(outbox_, unsent_from_, {}, &api::Numbered::sequence);
-    for (auto at = first; at != outbox_.end(); ++at) {
-      // Only the last frame carries the new acknowledgement: an AssignRefuse must be read before the Assign counts as
-      // done.
-      const bool last = std::next(at) == outbox_.end();
-      batch.effects.sends.push_back({peer(), session_, {last ? row_.received : 0, *at}});
-    }
-    if (first == outbox_.end() && (acknowledgement_due_ || heartbeat_due_)) {
-      batch.effects.sends.push_back({peer(), session_, {row_.received, api::Heartbeat{}}});
-    }
-    if (first != outbox_.end() || acknowledgement_due_ || heartbeat_due_) last_sent_ = batch.now;
-    unsent_from_ = row_.sent + 1;
-    acknowledgement_due_ = heartbeat_due_ = false;
+void Channel::send_what_is_due(Batch& batch) {
+  const auto first = std::ranges::lower_bound(outbox_, unsent_from_, {}, &api::Numbered::sequence);
+  const bool only_heartbeat = first == outbox_.end();
+  if (only_heartbeat && !acknowledgement_due_ && !heartbeat_due_) return;
+  // Every frame has the mark: a session that breaks among them must not leave the peer with messages of ours, and
+  // without knowing how far we had come.
+  const api::Mark mark = life_.mark_for(peer());
+  for (auto at = first; at != outbox_.end(); ++at) {
+    // Only the last frame carries the new acknowledgement: an AssignRefuse must be read before the Assign counts as
+    // done.
+    const bool last = std::next(at) == outbox_.end();
+    batch.effects.sends.push_back({peer(), session_, {last ? row_.received : 0, *at, mark}});
   }
+  if (only_heartbeat) batch.effects.sends.push_back({peer(), session_, {row_.received, api::Heartbeat{}, mark}});
+  last_sent_ = batch.now;
+  told_progress_ = mark.progress;
+  unsent_from_ = row_.sent + 1;
+  acknowledgement_due_ = heartbeat_due_ = false;
+}
+
+void Channel::flush(bool ledger_changed, const Ledger& ledger, std::uint64_t next_extent, Batch& batch) {
+  if (open()) send_what_is_due(batch);
   if (std::exchange(row_changed_, false) || ledger_changed) {
     row_.ledger = ledger;
     row_.next_extent = next_extent;

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "kms/batch.h"
+#include "kms/life.h"
 
 namespace qkms::kms {
 
@@ -24,10 +25,10 @@ bool pair_agrees(const api::Hello& a, const api::Hello& b);
 
 class Channel {
  public:
-  // `row` and `outbox` as stored. `own` says who we are: it fills our Hellos.
-  Channel(const NodeRow& own, PeerRow row, std::vector<OutboxRow> outbox);
+  // `row` and `outbox` as stored. `life` says who we are: it fills our Hellos, makes our marks, and must outlive this.
+  Channel(const Life& life, PeerRow row, std::vector<OutboxRow> outbox);
 
-  const KmeId& self() const { return self_; }
+  const KmeId& self() const { return life_.node().self; }
   const KmeId& peer() const { return row_.peer; }
   bool open() const { return state_ == State::kOpen; }
   bool connected() const { return state_ != State::kDown; }
@@ -55,8 +56,9 @@ class Channel {
   std::uint64_t post(api::Message message, Batch& batch);
 
   // kResumed: the outbox goes out again. kReset: sequence numbers start at 1 and the outbox is empty; the caller burns
-  // what the pair shared. kRefused: the session is being closed.
-  enum class Greeting { kResumed, kReset, kRefused };
+  // what the pair shared. kRefused: the session is being closed. kPutBack: the peer has proved that our store was put
+  // back; nothing was done about it yet.
+  enum class Greeting { kResumed, kReset, kRefused, kPutBack };
   Greeting greet(const api::Hello& theirs, Batch& batch);
 
   // Whether this message is the next one and has to be handled. A repetition is not; a gap closes the session.
@@ -66,7 +68,12 @@ class Channel {
   // The peer has everything up to `number`. False: it cannot have; the session is being closed.
   bool acknowledge(std::uint64_t number, Batch& batch);
 
-  // Heartbeat out, silence noticed.
+  // What the peer said of itself, to be given back.
+  void hear(const api::Mark& mark);
+  // Our store is another one now, and our Hellos say so. The session ends; at the next, the pair starts afresh.
+  void leave_session(const std::string& why, Batch& batch);
+
+  // Heartbeat out: in time, and when we have given out what the peer's mark of us does not tell. Silence noticed.
   void tick(Millis heartbeat_ms, Millis silence_ms, Batch& batch);
   void heard(Millis now) { last_heard_ = now; }
 
@@ -76,11 +83,11 @@ class Channel {
  private:
   enum class State { kDown, kGreeting, kOpen };
   api::Hello hello() const;
+  bool greetable(const api::Hello& theirs, Batch& batch);
   void reset(const api::Hello& theirs, Batch& batch);
+  void send_what_is_due(Batch& batch);
 
-  KmeId self_;
-  std::uint64_t incarnation_;
-  std::array<std::uint8_t, 32> id_key_;
+  const Life& life_;
   PeerRow row_;
   std::deque<api::Numbered> outbox_;
   std::uint64_t unsent_from_ = 0;  // messages from this number on were not sent in this session
@@ -90,6 +97,7 @@ class Channel {
   api::Hello my_hello_;  // as sent in this session: what the peer judges by, so what we judge by
   Millis last_heard_ = 0;
   Millis last_sent_ = 0;
+  std::uint64_t told_progress_ = 0;  // by the last mark of this session
   bool acknowledgement_due_ = false;
   bool heartbeat_due_ = false;
   bool row_changed_ = false;

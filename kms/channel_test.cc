@@ -54,9 +54,7 @@ struct OutboxCase {
 };
 
 TEST(Channel, KnowsWhenTheStoreHasLostAMessage) {
-  NodeRow own;
-  own.self = *KmeId::parse("A");
-  own.id_key = SecretBytes(32);
+  const Life life(NodeRow{});
   PeerRow row;
   row.peer = *KmeId::parse("B");
   row.acknowledged = 4;
@@ -69,7 +67,7 @@ TEST(Channel, KnowsWhenTheStoreHasLostAMessage) {
   for (const OutboxCase& c : cases) {
     std::vector<OutboxRow> outbox;
     for (std::uint64_t sequence : c.sequences) outbox.push_back({row.peer, sequence, api::Void{1}});
-    EXPECT_EQ(Channel(own, row, outbox).outbox_is_whole(), c.whole) << c.name;
+    EXPECT_EQ(Channel(life, row, outbox).outbox_is_whole(), c.whole) << c.name;
   }
 }
 

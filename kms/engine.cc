@@ -29,23 +29,19 @@ PeerRow row_of(const std::vector<PeerRow>& rows, const KmeId& peer) {
   return fresh;
 }
 
-NodeRow copy_of(const NodeRow& node) {
-  return {node.self, node.incarnation, node.id_key.slice(0, node.id_key.size()), node.record_limit, node.time};
-}
-
 std::size_t cache_of_each(const Policy& policy) {
   return policy.capacity.cached_extent_bytes / std::max<std::size_t>(1, policy.peers.size());
 }
 
 // A pair for each peer of the policy, and for each that the store knows: one that is no peer any more may come back.
-void add_pairs(const Policy& policy, const NodeRow& node, Snapshot& snapshot, Pairs& pairs) {
+void add_pairs(const Policy& policy, const Life& life, Snapshot& snapshot, Pairs& pairs) {
   std::set<KmeId> wanted;
   for (const auto& [peer, peer_policy] : policy.peers) wanted.insert(peer);
   for (const PeerRow& row : snapshot.peers) wanted.insert(row.peer);
   auto outbox = snapshot.outbox;  // recovery still has to read it
   for (const KmeId& peer : wanted) {
     if (pairs.contains(peer)) continue;
-    pairs.try_emplace(peer, node, row_of(snapshot.peers, peer), take_rows(snapshot.extents, peer),
+    pairs.try_emplace(peer, life, row_of(snapshot.peers, peer), take_rows(snapshot.extents, peer),
                       take_rows(outbox, peer), cache_of_each(policy));
   }
 }
@@ -70,18 +66,57 @@ std::vector<LinkId> add_links(const Policy& policy, Snapshot& snapshot, std::map
   return added;
 }
 
+// Whether this batch tells anybody of a key, or of bits that are taken.
+bool gives_out(const Batch& batch) {
+  return !batch.changes.new_outbox.empty() || std::ranges::any_of(batch.effects.replies, [](const ReplyEffect& reply) {
+    return std::holds_alternative<KeysReply>(reply.reply);
+  });
+}
+
 }  // namespace
 
-Engine::Engine(const Policy& policy, Snapshot snapshot, Random& random)
-    : policy_(&policy), node_(std::move(snapshot.node)), service_(policy, pairs_, random, node_) {
-  add_pairs(policy, node_, snapshot, pairs_);
+Engine::Engine(const Policy& policy, Snapshot snapshot, Random& random, Millis reconcile_until)
+    : policy_(&policy),
+      random_(random),
+      life_(std::move(snapshot.node)),
+      reconciliation_(reconcile_until),
+      service_(policy, pairs_, random, reconciliation_, life_.node()) {
+  add_pairs(policy, life_, snapshot, pairs_);
   add_links(policy, snapshot, links_);
   left_over_ = std::move(snapshot.outbox);
 }
 
 void Engine::recover(Batch& batch) {
   service_.withdraw_unanswered(std::exchange(left_over_, {}), assignments_, batch);
+  if (life_.node().restored) burn_what_is_stored(0, "it is marked as restored", batch);
   finish(batch);
+}
+
+void Engine::burn_what_is_stored(std::uint64_t heard, const std::string& why, Batch& batch) {
+  life_.start_over(heard, random_);
+  store_node(batch);
+  batch.changes.burned = !planted(Bug::kKeepKeysPutBack);
+  // Keys that this very batch was about to give out are among those in doubt.
+  for (ReplyEffect& reply : batch.effects.replies) {
+    if (std::holds_alternative<KeysReply>(reply.reply))
+      reply.reply = Error{ErrorCode::kClosed, "the store was put back to an earlier state"};
+  }
+  std::erase_if(batch.changes.audit, [](const api::AuditRecord& record) {
+    return record.action == api::AuditAction::kKeysToMaster || record.action == api::AuditAction::kKeysToSlave;
+  });
+  batch.audit({.action = api::AuditAction::kStorePutBack, .actor = policy_->self.str(), .reason = why});
+  for (auto& [peer, pair] : pairs_) {
+    service_.abandon(peer, assignments_, batch);
+    pair.burn_what_is_stored(batch);
+  }
+  for (auto& [link, exchange] : links_) exchange.burn_what_is_stored(batch);
+  assignments_.forget();
+  reconciliation_.nothing_stored();
+  batch.notice(
+      NoticeKind::kStoreRolledBack, policy_->self.str(),
+      fmt::format("the store was put back to an earlier state: {}. Keys in it may have been given out since, so "
+                  "all of them are burned, and all pairs start afresh",
+                  why));
 }
 
 // --- another policy
@@ -134,7 +169,7 @@ void Engine::drop_settled_links(const Policy& policy) {
 void Engine::replace_policy(const Policy& policy, Snapshot stored, Batch& batch) {
   part_with_peers(policy, batch);
   Snapshot nothing;  // the store knows of no peer that has no pair yet
-  add_pairs(policy, node_, nothing, pairs_);
+  add_pairs(policy, life_, nothing, pairs_);
   replace_links(policy, stored, batch);
   policy_ = &policy;
   service_.replace_policy(policy);
@@ -204,6 +239,7 @@ void Engine::on(PeerFrame event, Batch& batch) {
   if (const auto* numbered = std::get_if<api::Numbered>(&event.frame.body)) {
     if (pair.channel.accept(*numbered, batch)) handle_message(numbered->message, pair, batch);
   }
+  pair.channel.hear(event.frame.mark);
   // The body comes first: a refusal in it must be known before the acknowledgement makes a success of it.
   if (pair.channel.open() && pair.channel.acknowledge(event.frame.acknowledge, batch)) {
     service_.acknowledged(pair.peer(), event.frame.acknowledge, assignments_, batch);
@@ -213,17 +249,24 @@ void Engine::on(PeerFrame event, Batch& batch) {
 void Engine::greet(const api::Hello& hello, Pair& pair, Batch& batch) {
   const auto greeting = pair.channel.greet(hello, batch);
   if (greeting == Channel::Greeting::kRefused) return;
+  if (greeting == Channel::Greeting::kPutBack) {
+    return burn_what_is_stored(hello.heard.ordinal, fmt::format("{} has heard of a later one", pair.peer().str()),
+                               batch);
+  }
+  reconciliation_.heard(pair.peer());
   pair.learn_peer_ids();
   if (greeting == Channel::Greeting::kReset) {
     pair.start_afresh(batch);
     batch.audit({.action = api::AuditAction::kPairAfresh,
-                 .actor = node_.self.str(),
+                 .actor = policy_->self.str(),
                  .subject = pair.peer().str(),
                  .reason = fmt::format("pair epoch {}", pair.channel.row().pair_epoch)});
     service_.abandon(pair.peer(), assignments_, batch);
   }
   for (auto& [link, exchange] : links_) {
-    if (exchange.peer() == pair.peer()) exchange.offer_all(pair, batch);
+    if (exchange.peer() != pair.peer()) continue;
+    if (greeting == Channel::Greeting::kReset) exchange.forget_offers();
+    exchange.offer_all(pair, batch);
   }
 }
 
@@ -263,7 +306,9 @@ void Engine::handle_message(const api::Message& message, Pair& pair, Batch& batc
     void operator()(const api::Assign& m) { engine.service_.handle(m, pair, engine.assignments_, batch); }
     void operator()(const api::AssignRefuse& m) { engine.service_.handle(m, pair, engine.assignments_, batch); }
     void operator()(const api::Void& m) { engine.service_.handle(m, pair, engine.assignments_, batch); }
-    void operator()(const api::ExtentRequest& m) { pair.handle(m, batch); }
+    void operator()(const api::ExtentRequest& m) {
+      if (engine.reconciliation_.done(*engine.policy_, batch.now)) pair.handle(m, batch);  // else it will ask again
+    }
     void operator()(const api::ExtentGive& m) { pair.handle(m, batch); }
     void operator()(const api::Burn& m) { pair.handle(m, batch); }
   };
@@ -313,6 +358,7 @@ void Engine::on(ReportRequest event, Batch& batch) {
   }
   report.saes = service_.saes();
   report.requests_in_flight = service_.requests_in_flight();
+  report.reconciling = !reconciliation_.done(*policy_, batch.now);
   report.time = batch.now;
   batch.effects.reports.push_back({event.token, std::move(report)});
 }
@@ -321,14 +367,19 @@ void Engine::on(ReportRequest event, Batch& batch) {
 // ---------------------------------------------------------------------------------------------------------------
 
 void Engine::store_node(Batch& batch) {
-  node_.time = batch.now;
+  life_.set_time(batch.now);
   node_stored_at_ = batch.now;
-  batch.changes.node.emplace(copy_of(node_));
+  batch.changes.node.emplace(copy_of(life_.node()));
 }
 
 void Engine::finish(Batch& batch) {
   if (const auto limit = service_.take_new_record_limit()) {
-    node_.record_limit = *limit;
+    life_.set_record_limit(*limit);
+    store_node(batch);
+  }
+  for (auto& [peer, pair] : pairs_) pair.announce_burns(batch);
+  if (gives_out(batch)) {
+    life_.gives_out();
     store_node(batch);
   }
   assignments_.flush(batch);

@@ -20,10 +20,12 @@ namespace qkms::kms {
 
 class Engine {
  public:
-  // From what the store has; `snapshot.node` is filled. `policy` and `random` must outlive the engine.
-  Engine(const Policy& policy, Snapshot snapshot, Random& random);
+  // From what the store has; `snapshot.node` is filled. `policy` and `random` must outlive the engine. Stored keys go
+  // out from `reconcile_until` on, or when all peers have said their Hellos.
+  Engine(const Policy& policy, Snapshot snapshot, Random& random, Millis reconcile_until);
 
-  // Once, before anything else: withdraws what a previous life has left unanswered.
+  // Once, before anything else: withdraws what a previous life has left unanswered, and burns what is stored when an
+  // operator has put the store back.
   void recover(Batch& batch);
 
   // Another policy for the same KME. Requests under way go on; those towards a peer that is gone are answered as when
@@ -60,13 +62,17 @@ class Engine {
   bool housekeeping_due(Millis now) const { return now >= next_housekeeping_; }
   void keep_house(Batch& batch);
   void store_node(Batch& batch);
+  // A mark with this ordinal, or an operator, says that the store was put back. In doubt, burn: all of it.
+  void burn_what_is_stored(std::uint64_t heard, const std::string& why, Batch& batch);
 
   void part_with_peers(const Policy& policy, Batch& batch);
   void drop_settled_links(const Policy& policy);
   void replace_links(const Policy& policy, Snapshot& stored, Batch& batch);
 
   const Policy* policy_;
-  NodeRow node_;
+  Random& random_;
+  Life life_;
+  Reconciliation reconciliation_;
   Pairs pairs_;
   std::map<LinkId, BlockExchange> links_;  // of the policy, and others that have blocks to settle
   KeyService service_;

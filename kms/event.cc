@@ -40,6 +40,8 @@ std::string_view name_of(NoticeKind kind) {
       return "limited";
     case NoticeKind::kPolicyReplaced:
       return "policy_replaced";
+    case NoticeKind::kStoreRolledBack:
+      return "store_rolled_back";
   }
   return "unknown";
 }

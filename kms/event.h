@@ -99,8 +99,9 @@ enum class NoticeKind {
   kNotEntitled,
   kLimited,
   kPolicyReplaced,
+  kStoreRolledBack,
 };
-inline constexpr std::size_t kNoticeKinds = static_cast<std::size_t>(NoticeKind::kPolicyReplaced) + 1;
+inline constexpr std::size_t kNoticeKinds = static_cast<std::size_t>(NoticeKind::kStoreRolledBack) + 1;
 std::string_view name_of(NoticeKind kind);
 
 struct Notice {
@@ -139,6 +140,7 @@ struct Report {
   std::map<SaeId, SaeReport> saes;  // those that asked anything
   std::vector<LinkReport> links;
   std::size_t requests_in_flight = 0;
+  bool reconciling = false;  // what the store held at the start waits for peers (kms/reconciliation.h)
   Millis time = 0;
 };
 

@@ -17,10 +17,12 @@ constexpr std::uint64_t kRecordsReserved = 4096;
 
 }  // namespace
 
-KeyService::KeyService(const Policy& policy, Pairs& pairs, Random& random, const NodeRow& node)
+KeyService::KeyService(const Policy& policy, Pairs& pairs, Random& random, Reconciliation& reconciliation,
+                       const NodeRow& node)
     : policy_(&policy),
       pairs_(pairs),
       random_(random),
+      reconciliation_(reconciliation),
       usage_(policy),
       own_ids_(node.id_key.reveal().first<kIdKeyBytes>()),
       next_record_(node.record_limit),
@@ -134,7 +136,7 @@ SaeReply KeyService::status(const StatusRequest& request, Millis now) {
   std::uint64_t count = keys.max_key_count;
   if (*home != policy_->self) {
     const auto pair = pairs_.find(*home);
-    const bool reachable = pair != pairs_.end() && pair->second.channel.open();
+    const bool reachable = pair != pairs_.end() && pair->second.channel.open() && reconciliation_.done(*policy_, now);
     count = reachable ? open_to(*home, request.caller, request.slave) * 8 / keys.default_key_bits : 0;
   }
   const std::uint64_t left = usage_.bits_left(request.caller, request.slave, keys.default_key_bits, now);
@@ -164,9 +166,11 @@ std::uint64_t KeyService::open_to(const KmeId& kme, const SaeId& master, const S
 }
 
 // All-or-nothing (shared decision 1): every reservoir is looked at before any is touched.
-Result<void> KeyService::check_room(const KeyPlan& plan) {
+Result<void> KeyService::check_room(const KeyPlan& plan, Millis now) {
   if (in_flight_.size() >= policy_->capacity.max_requests_in_flight)
     return fail(ErrorCode::kOverloaded, "too many requests wait for other KMEs");
+  // Bits that a forgotten life has taken may be with any peer, not only with the one that shares them.
+  if (!plan.remote.empty() && !reconciliation_.done(*policy_, now)) return std::unexpected(not_reconciled());
   for (const auto& [kme, slaves] : plan.remote) {
     const auto found = pairs_.find(kme);
     if (found == pairs_.end()) return fail(ErrorCode::kNoRoute, "there is no link towards the slave's KME");
@@ -207,7 +211,7 @@ void KeyService::get_key(RequestToken token, const KeyRequest& request, Assignme
   if (!plan) return refused(std::move(plan.error()));
   auto within = usage_.check_keys(plan->master, plan->slaves, plan->key_count, plan->bits(), batch.now);
   if (!within) return refused(std::move(within.error()));
-  if (auto room = check_room(*plan); !room) return refused(std::move(room.error()));
+  if (auto room = check_room(*plan, batch.now); !room) return refused(std::move(room.error()));
   auto not_before = choose_age(request, *plan, batch.now);
   if (!not_before) return refused(std::move(not_before.error()));
   auto taken = take_for(*plan, *not_before, batch);

@@ -16,6 +16,7 @@
 #include "kms/late_answers.h"
 #include "kms/pair.h"
 #include "kms/random.h"
+#include "kms/reconciliation.h"
 #include "kms/refusals.h"
 #include "kms/reserves.h"
 #include "kms/usage.h"
@@ -26,8 +27,8 @@ using Pairs = std::map<KmeId, Pair>;
 
 class KeyService {
  public:
-  // `policy`, `pairs` and `random` must outlive this. `node` as stored.
-  KeyService(const Policy& policy, Pairs& pairs, Random& random, const NodeRow& node);
+  // `policy`, `pairs`, `random` and `reconciliation` must outlive this. `node` as stored.
+  KeyService(const Policy& policy, Pairs& pairs, Random& random, Reconciliation& reconciliation, const NodeRow& node);
 
   // What Get key requests of one batch will take of a reservoir: of any bits, and of those since a moment.
   struct Demand {
@@ -88,7 +89,7 @@ class KeyService {
   bool serves(const SaeId& sae) const;
   SaeReply status(const StatusRequest& request, Millis now);
   void get_key(RequestToken token, const KeyRequest& request, Assignments& assignments, Batch& batch);
-  Result<void> check_room(const KeyPlan& plan);
+  Result<void> check_room(const KeyPlan& plan, Millis now);
   bool all_since(const KeyPlan& plan, Millis not_before) const;
   Result<Millis> choose_age(const KeyRequest& request, const KeyPlan& plan, Millis now) const;
   Result<std::vector<Taken>> take_for(const KeyPlan& plan, Millis not_before, Batch& batch);
@@ -117,6 +118,7 @@ class KeyService {
   const Policy* policy_;
   Pairs& pairs_;
   Random& random_;
+  Reconciliation& reconciliation_;
   Usage usage_;
   std::map<KmeId, Reserves> reserves_;  // by the peer whose reservoir it is
   LateAnswers late_;

@@ -198,6 +198,7 @@ void KeyService::get_by_ids(RequestToken token, const KeyIdsRequest& request, As
   if (std::set(request.key_ids.begin(), request.key_ids.end()).size() != request.key_ids.size()) {
     return refuse(token, request.caller, {ErrorCode::kInvalid, "key_IDs names a key twice"}, batch);
   }
+  if (!reconciliation_.done(*policy_, batch.now)) return refuse(token, request.caller, not_reconciled(), batch);
   const KmeId* issuer = policy_->home_of(request.master);
   if (issuer == nullptr) return refuse_ids(token, request.caller, key_not_found(), batch);
   auto places = entitled(request, *issuer, assignments, batch.now);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <utility>
 
 #include "kms/engine.h"
@@ -13,18 +14,6 @@ namespace qkms::kms {
 namespace {
 
 constexpr Millis kReopenEveryMs = 1000;
-
-NodeRow new_node(const KmeId& self, Random& random, Millis now) {
-  NodeRow node;
-  node.self = self;
-  while (node.incarnation == 0) node.incarnation = random.next_u64();
-  node.id_key = SecretBytes(kIdKeyBytes);
-  random.fill(node.id_key.reveal_mutable());
-  // Peers may still hold records of a store that was lost: start where no two stores of one KME are likely to meet.
-  node.record_limit = (random.next_u64() >> 24) << 20;
-  node.time = now;
-  return node;
-}
 
 Error closed_error() { return {ErrorCode::kClosed, "the key store is not available"}; }
 
@@ -45,26 +34,32 @@ Result<void> Node::rebuild(Millis now) {
   auto snapshot = store_.load_all();
   if (!snapshot) return std::unexpected(snapshot.error());
   Batch batch;
-  if (snapshot->node.self.empty()) {
-    snapshot->node = new_node(policy_->self, random_, now);
-    const NodeRow& made = snapshot->node;
-    batch.changes.node.emplace(
-        NodeRow{made.self, made.incarnation, made.id_key.slice(0, kIdKeyBytes), made.record_limit, made.time});
-  } else if (snapshot->node.self != policy_->self) {
+  NodeRow& node = snapshot->node;
+  const bool is_new = node.self.empty();
+  if (is_new) node = new_node(policy_->self, random_, now);
+  if (node.self != policy_->self) {
     return fail(ErrorCode::kInvalid, fmt::format("the store belongs to KME {}, the configuration says {}",
-                                                 snapshot->node.self.str(), policy_->self.str()));
+                                                 node.self.str(), policy_->self.str()));
   }
-  stored_time_ = snapshot->node.time;
+  stored_time_ = node.time;
   batch.now = std::max(now, stored_time_);
-  auto engine = std::make_unique<Engine>(*policy_, std::move(*snapshot), random_);
+  if (life_ == 0 || node.life != life_) {
+    batch.changes.put_peers = begin_life(node, snapshot->peers, random_);
+    batch.changes.node.emplace(copy_of(node));
+    reconcile_until_ = is_new ? batch.now : batch.now + policy_->timing.reconcile_ms;
+  }
+  const std::uint64_t life = node.life;
+  auto engine = std::make_unique<Engine>(*policy_, std::move(*snapshot), random_, reconcile_until_);
   engine->recover(batch);
   if (!batch.changes.empty()) {
     const auto outcome = store_.commit(std::move(batch.changes));
     if (outcome == CommitOutcome::kUnknown) state_ = State::kDead;
     if (outcome != CommitOutcome::kDurable) return fail(ErrorCode::kIo, "the store cannot be written");
   }
+  life_ = life;
   engine_ = std::move(engine);
   state_ = State::kOpen;
+  std::ranges::move(batch.effects.notices, std::back_inserter(notices_));
   return {};
 }
 
@@ -137,7 +132,12 @@ Node::Outcome Node::replace_policy(std::shared_ptr<const Policy> policy, Millis 
 
 Node::Outcome Node::commit(Batch& batch) {
   const auto durable = batch.changes.empty() ? CommitOutcome::kDurable : store_.commit(std::move(batch.changes));
-  if (durable == CommitOutcome::kDurable) return {std::move(batch.effects), false};
+  if (durable == CommitOutcome::kDurable) {
+    auto& notices = batch.effects.notices;
+    notices.insert(notices.begin(), std::make_move_iterator(notices_.begin()), std::make_move_iterator(notices_.end()));
+    notices_.clear();
+    return {std::move(batch.effects), false};
+  }
   Outcome outcome;
   if (planted(Bug::kEarlyReply)) {
     outcome.effects = std::move(batch.effects);

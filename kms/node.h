@@ -1,7 +1,8 @@
 // The engine and its store, tied together by the rule that makes the system trustworthy: nothing leaves before it is
 // durable. qkmsd and the simulator both run this; there is no second loop.
 //
-// Operation: open() once, then step() with each batch of events. Effects come back only when the batch is durable.
+// Operation: open() once, then step() with each batch of events. Effects come back only when the batch is durable. The
+// first opening begins a life of the store (life.h).
 // Concurrency: one thread. step() blocks in the store.
 // Failure: when the store cannot load, or says that a commit failed, everyone who waits is answered kClosed, every
 // session must be closed by the caller (Outcome::sessions_lost), and about once a second step() makes a new engine from
@@ -61,6 +62,9 @@ class Node {
   State state_ = State::kClosed;
   Millis stored_time_ = 0;
   Millis reopen_at_ = 0;
+  std::uint64_t life_ = 0;  // the one that this process has begun; 0: none yet
+  Millis reconcile_until_ = 0;
+  std::vector<Notice> notices_;  // of rebuild(), not given out yet
 };
 
 }  // namespace qkms::kms

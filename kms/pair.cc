@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "kms/planted_bug.h"
+
 namespace qkms::kms {
 namespace {
 
@@ -12,9 +14,9 @@ constexpr std::uint64_t kLeastWorthAsking = 1024;
 
 }  // namespace
 
-Pair::Pair(const NodeRow& own, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
+Pair::Pair(const Life& life, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
            std::size_t cache_bytes)
-    : channel(own, row, std::move(outbox)),
+    : channel(life, row, std::move(outbox)),
       reservoir(row.peer, row.ledger, row.next_extent, extents, cache_bytes),
       burned_in_audit_(row.ledger.burned) {
   if (row.peer_incarnation != 0) learn_peer_ids();
@@ -30,6 +32,14 @@ void Pair::start_afresh(Batch& batch) {
   batch.cause(peer(), "the pair starts afresh");
   reservoir.burn_all(channel.row().pair_epoch);
   asked_at_.reset();
+}
+
+void Pair::burn_what_is_stored(Batch& batch) {
+  batch.cause(peer(), "our store was put back to an earlier state");
+  start_afresh(batch);
+  static_cast<void>(reservoir.burned_of_own());  // there is nobody left to tell
+  if (!planted(Bug::kKeepKeysPutBack)) reservoir.move(reservoir.ledger().held / 8, &Ledger::held, &Ledger::burned);
+  channel.leave_session("our store was put back", batch);
 }
 
 bool Pair::full(std::uint64_t capacity_bytes) const {
@@ -90,8 +100,11 @@ void Pair::audit_burns(Batch& batch) {
                .reason = fmt::format("{}", fmt::join(causes, "; "))});
 }
 
-void Pair::flush(Batch& batch) {
+void Pair::announce_burns(Batch& batch) {
   if (auto burned = reservoir.burned_of_own(); !burned.empty()) channel.post(api::Burn{std::move(burned)}, batch);
+}
+
+void Pair::flush(Batch& batch) {
   audit_burns(batch);
   const bool ledger_changed = reservoir.flush(batch);
   channel.flush(ledger_changed, reservoir.ledger(), reservoir.next_extent(), batch);

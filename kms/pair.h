@@ -12,7 +12,8 @@ namespace qkms::kms {
 
 class Pair {
  public:
-  Pair(const NodeRow& own, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
+  // `life` must outlive the pair.
+  Pair(const Life& life, PeerRow row, const std::vector<ExtentRow>& extents, std::vector<OutboxRow> outbox,
        std::size_t cache_bytes);
 
   Channel channel;
@@ -27,6 +28,8 @@ class Pair {
 
   // Both ends burn everything in the reservoir.
   void start_afresh(Batch& batch);
+  // Our store was put back: we burn everything in the reservoir, and what was held of it for SAEs of ours.
+  void burn_what_is_stored(Batch& batch);
 
   // Extents change hands: we ask when we have much less than the peer, the peer gives up to half of what it has.
   void ask_when_low(Batch& batch);
@@ -38,6 +41,8 @@ class Pair {
   // rest.
   void burn_extents_of(std::uint64_t record, Batch& batch);
 
+  // At the batch's end: first what the peer must be told, then all of it.
+  void announce_burns(Batch& batch);
   void flush(Batch& batch);
 
  private:

@@ -16,6 +16,9 @@ enum class Bug {
   kForgetAbsentPeer,  // what a former life sent to a peer that is out of the policy for now is not withdrawn
   kForgetCharge,      // a request with several slaves is not charged
   kIgnoreReserve,     // a pair may take what is kept for another
+  kTrustAnyLife,      // what a peer has heard of us is believed to be known
+  kKeepKeysPutBack,   // a store that was put back burns its extents and keeps its keys
+  kHandOutUnasked,    // stored keys do not wait for what peers have to say
 };
 
 #ifndef QKMS_BUG

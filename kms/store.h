@@ -61,6 +61,7 @@ struct Loaded {
 
 // One transaction. The vectors are applied in the order of the members; within one vector, in its own order.
 struct Changes {
+  bool burned = false;  // every extent, block and assignment that was stored before goes, readable or not
   std::optional<NodeRow> node;
   std::vector<PeerRow> put_peers;
   std::vector<std::pair<ExtentRow, SecretBytes>> new_extents;

@@ -43,13 +43,26 @@ struct Ledger {
 // --- rows of the store
 // -------------------------------------------------------------------------------------------------------------
 
-// One per store.
+// One per store. What a life is, and what the last five are for: kms/life.h.
 struct NodeRow {
   KmeId self;                      // empty: a new store
   std::uint64_t incarnation = 0;   // drawn when the store is made
   SecretBytes id_key;              // 32 bytes: decodes the key IDs that this KME issues
   std::uint64_t record_limit = 0;  // record numbers below this may have been used
   Millis time = 0;                 // engine time at some commit not long ago
+  SecretBytes mark_key;            // 32 bytes, told to nobody: proves our marks. Empty: of a time before marks
+  std::uint64_t ordinal = 0;       // of the present life; 0: there was none yet
+  std::uint64_t life = 0;          // drawn when it began
+  std::uint64_t progress = 0;      // how often something was given out in it
+  bool restored = false;           // an operator put the store back: nothing that it holds may be used
+};
+
+// The last life in which we told a peer of ourselves, and how far it came. Of the present life, NodeRow says how far.
+struct Told {
+  std::uint64_t ordinal = 0;
+  std::uint64_t life = 0;
+  std::uint64_t progress = 0;
+  bool operator==(const Told&) const = default;
 };
 
 // One per peer KME: the channel's and the reservoir's counters. See api::Hello for the first six.
@@ -64,6 +77,8 @@ struct PeerRow {
   std::uint64_t next_extent = 0;
   std::uint64_t last_record = 0;  // of the peer's Assigns in this pair epoch; they only grow
   Ledger ledger;
+  Told told;
+  api::Mark heard;  // the peer's last mark, as it came
   bool operator==(const PeerRow&) const = default;
 };
 

@@ -120,6 +120,9 @@ std::vector<Option> timing_options(kms::Timing& timing) {
               "A peer hears from us at least this often."),
       integer("silence_ms", timing.silence_ms, {100, 600'000, "milliseconds"},
               "A peer that was not heard for this long is taken as gone. At least twice heartbeat_ms."),
+      integer(
+          "reconcile_ms", timing.reconcile_ms, {0, 86'400'000, "milliseconds"},
+          "After a start, stored keys go out when all peers have said that the store is no old one, or after this."),
   };
 }
 

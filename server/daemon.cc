@@ -58,6 +58,8 @@ spdlog::level::level_enum level_of(kms::NoticeKind kind) {
     case kms::NoticeKind::kPolicyReplaced:
     case kms::NoticeKind::kBlockRefused:  // as a rule because the reservoir is full, which is good news
       return spdlog::level::info;
+    case kms::NoticeKind::kStoreRolledBack:
+      return spdlog::level::err;
     default:
       return spdlog::level::warn;
   }

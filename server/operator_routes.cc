@@ -116,9 +116,10 @@ http::Response reloaded(const std::vector<std::string>& waiting) {
 std::vector<Check> readiness(kms::Node::State state, const kms::Report& report,
                              const std::filesystem::path& state_dir) {
   const bool open = state == kms::Node::State::kOpen;
+  const char* const waits = report.reconciling ? "what it held at the start waits until all peers have been heard" : "";
   const bool clock = std::chrono::system_clock::now() >= kEarliestWallClock;
   return {
-      {"store", open ? "" : "it cannot be trusted at the moment, no key goes out; the log says why"},
+      {"store", open ? waits : "it cannot be trusted at the moment, no key goes out; the log says why"},
       {"peers", open ? peers_trouble(report) : "unknown while the store is closed"},
       {"clock", clock ? "" : "the wall clock is before 2026"},
       {"disk", disk_trouble(state_dir)},

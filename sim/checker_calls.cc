@@ -154,8 +154,22 @@ class CallChecker {
     return std::ranges::none_of(attempts->second.calls, [&](const Call* other) { return other->start <= call.end; });
   }
 
+  // The KME that held the key for the caller, or the one that issued it and may withdraw what it does not know to have
+  // given out, has forgotten it and burned what it had.
+  bool burned_in_a_put_back(const Call& made, const Call& call) const {
+    return std::ranges::any_of(history_.put_backs, [&](const PutBack& put_back) {
+      const bool held = put_back.kme == call.kme && put_back.time <= call.end &&
+                        (!put_back.noticed || made.start <= *put_back.noticed);
+      const bool issued = put_back.kme == made.kme && put_back.copied <= made.end && made.start <= put_back.time;
+      return held || issued;
+    });
+  }
+
   void judge_refusal(const Call& call) {
     if (call.asked.empty() || !std::ranges::all_of(call.asked, [&](const KeyId& id) { return due(id, call); })) return;
+    if (std::ranges::any_of(call.asked,
+                            [&](const KeyId& id) { return burned_in_a_put_back(*keys_.at(id).made, call); }))
+      return;
     const std::string id = to_string(call.asked.front());
     if (call.answer == Answer::kRetry || call.answer == Answer::kLimited) {
       const bool quiet = history_.quiet_since && call.start >= *history_.quiet_since;

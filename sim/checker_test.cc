@@ -396,6 +396,62 @@ TEST_F(Checker, FindsKeysThatCameAnotherWay) {
   expect_none();
 }
 
+// --- stores that are put back --------------------------------------------------------------------
+
+// Key 2 was promised at 150 ms, and is asked for at 300.
+TEST_F(Checker, ExcusesAKeyThatWasBurnedInAPutBackAndNoOther) {
+  history_.calls.push_back(refused({2}, Answer::kNotFound, 300));
+  history_.put_backs = {{kB, 50, 210, 220}};
+  expect_none();
+  history_.put_backs = {{kB, 50, 310, 320}};  // while the request was under way
+  expect_none();
+  history_.put_backs = {{kB, 50, 360, 370}};  // later
+  expect(Rule::kThere);
+  history_.put_backs = {{kB, 50, 80, 90}};  // over before the key was made
+  expect(Rule::kThere);
+  history_.put_backs = {{kA, 90, 210, 220}};  // its issuer has forgotten that it gave it out
+  expect_none();
+  history_.put_backs = {{kA, 160, 210, 220}};  // it has not
+  expect(Rule::kThere);
+}
+
+TEST_F(Checker, ExcusesNothingThatIsGivenTwice) {
+  history_.put_backs = {{kB, 150, 260, 270}};
+  history_.calls.push_back(fetch(kSlave, {1}, device(32, 32), 300));
+  expect(Rule::kEntitled);
+  history_.calls.pop_back();
+  history_.calls.push_back(get_key({3}, device(88, 32), 300));
+  expect(Rule::kOnce);
+}
+
+TEST_F(Checker, FindsAPutBackThatIsNeverNoticed) {
+  history_.put_backs = {{kB, 150, 260, {}}};
+  expect(Rule::kLive);
+}
+
+TEST_F(Checker, ExcusesPairsThatStartAfreshUntilTheyHaveAgreedWithoutWhatWasForgotten) {
+  history_.pair_events = {{PairEventKind::kAgreed, 3, kA, kB}, {PairEventKind::kAgreed, 3, kB, kA}};
+  history_.put_backs = {{kB, 5, 10, 20}};
+  history_.pair_events.push_back({PairEventKind::kAgreed, 21, kA, kB});  // by a Hello from before
+  history_.pair_events.push_back({PairEventKind::kReset, 22, kB, kA});
+  history_.pair_events.push_back({PairEventKind::kReset, 23, kA, kB});
+  expect_none();
+  history_.pair_events.push_back({PairEventKind::kAgreed, 30, kB, kA});
+  history_.pair_events.push_back({PairEventKind::kReset, 40, kA, kB});
+  expect(Rule::kSteady);
+}
+
+TEST_F(Checker, ComparesWhatCameInOnlyWhereNobodyHasForgotten) {
+  history_.accounts[0].in += 8;
+  history_.accounts[0].burned += 8;
+  expect(Rule::kAccounted);
+  history_.put_backs = {{kB, 5, 10, 20}};
+  expect_none();
+  history_.accounts[0].available_own += 8;
+  history_.accounts[0].burned -= 8;
+  expect(Rule::kAccounted);
+}
+
 // --- accounted, steady, live ---------------------------------------------------------------------
 
 TEST_F(Checker, FindsBitsThatAreInNoColumn) {

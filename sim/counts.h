@@ -33,7 +33,9 @@ namespace qkms::sim {
                                                                       X(kAskYoung, "ask_young")                        \
                                                                           X(kYoungKeys, "young_keys")                  \
                                                                               X(kAskRoute, "ask_route")                \
-                                                                                  X(kLevelsSeen, "levels_seen")
+                                                                                  X(kLevelsSeen, "levels_seen")                        \
+  X(kStoreCopied, "store_copied") X(kPutBackMarked, "put_back_marked") X(kPutBackUnmarked, "put_back_unmarked")        \
+  X(kPutBackNoticed, "put_back_noticed") X(kPutBackNoticedAgain, "put_back_noticed_again")
 // clang-format on
 
 enum class Count {

@@ -76,6 +76,15 @@ struct Crash {
   Millis time = 0;
 };
 
+// A KME's store was put back to what it had been at an earlier moment. `noticed`: when the KME had burned what it held;
+// nothing: it never did.
+struct PutBack {
+  KmeId kme;
+  Millis copied = 0;
+  Millis time = 0;
+  std::optional<Millis> noticed;
+};
+
 // A KME's engine was made anew, in a crash or after a commit that failed: what it kept in memory only is gone.
 struct NewLife {
   KmeId kme;
@@ -165,6 +174,7 @@ struct History {
   std::vector<PaddedKeys> padded;
   std::vector<BlockTag> tags;
   std::vector<Crash> crashes;
+  std::vector<PutBack> put_backs;
   std::vector<NewLife> lives;
   std::vector<Absence> absences;
   std::vector<Level> levels;

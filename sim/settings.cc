@@ -30,6 +30,7 @@ FaultRates draw_faults(bool hostile_frames, Prng& random) {
   rates.partition = up_to(100 * storm);
   rates.slow_period = up_to(100);
   if (random.chance(150)) rates.row_damaged = up_to(40);
+  if (random.chance(400)) rates.put_back = 150 + up_to(500);
   if (hostile_frames) {
     rates.frame_duplicated = up_to(30);
     rates.frame_reordered = up_to(30);
@@ -45,6 +46,8 @@ kms::Policy draw_limits(const Settings& settings, Prng& random) {
   policy.timing.request_deadline_ms = random.between(150, 800);
   policy.timing.heartbeat_ms = random.between(200, 800);
   policy.timing.silence_ms = policy.timing.heartbeat_ms * random.between(3, 5);
+  // Where stores are put back, the promise holds for those who wait for all that their peers have to say.
+  policy.timing.reconcile_ms = settings.faults.put_back > 0 ? 3'600'000 : random.between(0, 4000);
   if (random.chance(200)) policy.capacity.max_requests_in_flight = 2;
   if (random.chance(200)) policy.capacity.max_outbox = 3;
   if (settings.faults.row_damaged > 0 || random.chance(350))

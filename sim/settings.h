@@ -16,6 +16,7 @@ struct FaultRates {
   unsigned session_broken = 0, frame_duplicated = 0, frame_reordered = 0;               // per frame
   unsigned half_open = 0;                                                               // per end of a broken session
   unsigned block_lost = 0, block_delayed = 0, block_corrupted = 0, block_repeated = 0;  // per block and end
+  unsigned put_back = 0;                                                                // per fall
   unsigned row_damaged = 0;                                                             // per commit with new extents
   unsigned reply_lost = 0;                                                              // per answer
   unsigned partition = 0, slow_period = 0;                                              // per pair and second

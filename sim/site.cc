@@ -1,5 +1,7 @@
 #include "sim/site.h"
 
+#include <algorithm>
+
 namespace qkms::sim {
 
 using storage::CommitFate;
@@ -15,6 +17,12 @@ Site::Site(Context& context, std::size_t index, SiteListener& listener)
 }
 
 CommitFate Site::draw_fate(const kms::Changes& changes) {
+  const CommitFate fate = draw_fate_of(changes);
+  if (changes.burned && (fate == CommitFate::kDurable || fate == CommitFate::kUnknownApplied)) note_burn();
+  return fate;
+}
+
+CommitFate Site::draw_fate_of(const kms::Changes& changes) {
   const FaultRates& faults = context_.settings.faults;
   if (!changes.new_extents.empty() && context_.strikes(faults.row_damaged, Count::kRowDamaged)) {
     const kms::ExtentRow& row = changes.new_extents.front().first;
@@ -72,6 +80,11 @@ void Site::step() {
   step_scheduled_ = false;
   const FaultRates& faults = context_.settings.faults;
   if (!context_.healed && context_.random.chance(faults.crash_before)) return crash(Count::kCrashBefore);
+  if (faults.put_back > 0 && !context_.healed && context_.random.chance(20)) {
+    context_.counts.add(Count::kStoreCopied);
+    store_.take_copy();
+    copied_at_ = context_.scheduler.now();
+  }
   context_.counts.add(Count::kSteps);
   context_.counts.add(Count::kEvents, inbox_.size());
   conclude(node_->step(std::exchange(inbox_, {}), local_time()));
@@ -110,9 +123,37 @@ void Site::crash(Count how) {
   inbox_.clear();
   step_scheduled_ = false;
   ++life_;
+  perhaps_put_back();
   store_.crash();
   listener_.crashed(index_);
   restart_later();
+}
+
+// One at a time: two stores that are both put back cannot tell each other. Marked as restored by the operator, or not;
+// not where peers may be taken out of the policy, since only peers are waited for.
+void Site::perhaps_put_back() {
+  auto& put_backs = context_.history.put_backs;
+  if (!store_.has_copy() || (!put_backs.empty() && !put_backs.back().noticed)) return;
+  if (context_.healed || !context_.random.chance(context_.settings.faults.put_back)) return;
+  const bool unmarked = context_.random.chance(700) && !context_.settings.reloads && listener_.would_hear_of_it(index_);
+  context_.trace("{}'s store is put back to {} ms{}", name(), copied_at_, unmarked ? "" : ", and marked as restored");
+  context_.counts.add(unmarked ? Count::kPutBackUnmarked : Count::kPutBackMarked);
+  store_.put_back(unmarked ? storage::MemoryStore::Declared::kNo : storage::MemoryStore::Declared::kYes);
+  put_backs.push_back({context_.topology.kmes[index_], copied_at_, context_.scheduler.now(), {}});
+}
+
+// Once for each time that it was put back; but a peer may know of a state between two of these times, and tell it late.
+void Site::note_burn() {
+  auto& put_backs = context_.history.put_backs;
+  const KmeId& self = context_.topology.kmes[index_];
+  const auto last = std::ranges::find(put_backs.rbegin(), put_backs.rend(), self, &PutBack::kme);
+  const bool expected = last != put_backs.rend() && !last->noticed;
+  if (!expected && std::ranges::count(put_backs, self, &PutBack::kme) < 2) {
+    context_.history.alarms.push_back({context_.scheduler.now(), self, "it burns a store that was not put back"});
+    return;
+  }
+  context_.counts.add(expected ? Count::kPutBackNoticed : Count::kPutBackNoticedAgain);
+  last->noticed = context_.scheduler.now();
 }
 
 void Site::restart_later() {

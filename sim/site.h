@@ -24,6 +24,8 @@ class SiteListener {
   // All sessions of this site are gone, for whatever reason.
   virtual void sessions_lost(std::size_t site) = 0;
   virtual void crashed(std::size_t site) = 0;
+  // Whether a peer would tell this site if its store were put back to its copy now (docs/adr/0015: the promise).
+  virtual bool would_hear_of_it(std::size_t site) const = 0;
 };
 
 class Site {
@@ -42,6 +44,8 @@ class Site {
   bool knows(const KmeId& peer) const { return policy_->peers.contains(peer); }
   // The end of all faults: comes back now if it is down.
   void heal();
+  // What survives a fall.
+  const storage::MemoryStore& disk() const { return store_; }
 
  private:
   class SeededRandom final : public kms::Random {
@@ -55,11 +59,14 @@ class Site {
 
   Millis local_time() const { return clock_base_ + (context_.scheduler.now() - clock_started_); }
   storage::CommitFate draw_fate(const kms::Changes& changes);
+  storage::CommitFate draw_fate_of(const kms::Changes& changes);
   void schedule_tick();
   void step();
   void conclude(kms::Node::Outcome outcome);
   void lose_memory();
   void crash(Count how);
+  void perhaps_put_back();
+  void note_burn();
   void restart_later();
   const std::string& name() const { return context_.topology.kmes[index_].str(); }
 
@@ -73,6 +80,7 @@ class Site {
   std::vector<kms::Event> inbox_;
   std::uint64_t life_ = 0;  // actions scheduled in an earlier life do nothing
   bool step_scheduled_ = false;
+  Millis copied_at_ = 0;
   Millis clock_base_ = 0;
   Millis clock_started_ = 0;
 };

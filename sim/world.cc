@@ -16,7 +16,7 @@ constexpr Millis kProbeWithDamageMs = 200'000;
 bool is_setback(kms::NoticeKind kind) {
   using enum kms::NoticeKind;
   return kind == kExtentsGiven || kind == kAssignRefused || kind == kUnreadableRow || kind == kPairReset ||
-         kind == kPairMet || kind == kPolicyReplaced;
+         kind == kPairMet || kind == kPolicyReplaced || kind == kStoreRolledBack;
 }
 
 Limits limits_of(const kms::Allowance& allowance) {
@@ -198,6 +198,17 @@ void World::crashed(std::size_t site) {
   clients_.site_crashed(site);
   setback(site);
   operators_.engine_lost(site);
+}
+
+bool World::would_hear_of_it(std::size_t site) const {
+  const kms::NodeRow& copied = sites_[site]->disk().copied_node();
+  return std::ranges::any_of(sites_, [&](const auto& other) {
+    const auto& peers = other->disk().peers();
+    const auto row = peers.find(context_.topology.kmes[site]);
+    if (row == peers.end()) return false;
+    const api::Mark& heard = row->second.heard;
+    return heard.ordinal > copied.ordinal || (heard.ordinal == copied.ordinal && heard.progress > copied.progress);
+  });
 }
 
 // --- reserves ------------------------------------------------------------------------------------

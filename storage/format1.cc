@@ -66,7 +66,8 @@ Result<void> migrate_node(Database& database, Format1& old, Tables& tables) {
                                               .incarnation = row.number(1),
                                               .id_key = std::move(*id_key),
                                               .record_limit = row.number(3),
-                                              .time = row.integer(4)});
+                                              .time = row.integer(4),
+                                              .mark_key = {}});
     if (!put) return std::unexpected(put.error());
     return true;
   });

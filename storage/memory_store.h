@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "kms/store.h"
@@ -47,11 +48,21 @@ class MemoryStore final : public kms::Store {
   }
 
   // What was committed for the audit log, in order.
-  const std::vector<api::AuditRecord>& audit_log() const { return audit_log_; }
+  const std::vector<api::AuditRecord>& audit_log() const { return disk_.audit_log; }
+  // As an operator would: a copy of the disk, and the disk put back to what it was then, marked as restored or not. The
+  // copy stays. Only while no process has the store open: that is, before crash().
+  enum class Declared { kNo, kYes };
+  void take_copy() { copy_ = copy_of(disk_); }
+  bool has_copy() const { return copy_.has_value(); }
+  void put_back(Declared declared);
+  // What is durable, and what was when the copy was made.
+  const kms::NodeRow& node() const { return disk_.node; }
+  const kms::NodeRow& copied_node() const { return copy_->node; }
+  const std::map<KmeId, kms::PeerRow>& peers() const { return disk_.peers; }
 
   // From now on the row fails its check, as a damaged one on a disk does, until it is dropped or put anew.
-  void spoil(const kms::ExtentKey& extent) { spoilt_extents_.insert(extent); }
-  void spoil(const kms::AssignmentId& assignment) { spoilt_assignments_.insert(assignment); }
+  void spoil(const kms::ExtentKey& extent) { disk_.spoilt_extents.insert(extent); }
+  void spoil(const kms::AssignmentId& assignment) { disk_.spoilt_assignments.insert(assignment); }
 
  private:
   using BlockKey = std::pair<LinkId, BlockId>;
@@ -60,8 +71,26 @@ class MemoryStore final : public kms::Store {
     SecretBytes bits;
   };
 
+  // All that is durable.
+  struct Disk {
+    kms::NodeRow node;
+    std::map<KmeId, kms::PeerRow> peers;
+    std::map<kms::ExtentKey, Extent> extents;
+    std::map<std::uint64_t, kms::BlockRow> blocks;  // by the order they came
+    std::map<BlockKey, std::uint64_t> block_numbers;
+    std::uint64_t next_block_number = 0;
+    std::map<LinkId, std::deque<BlockId>> seen_blocks;
+    std::map<KmeId, std::map<std::uint64_t, kms::Assignment>> assignments;  // by issuer, then record
+    std::map<KmeId, std::map<std::uint64_t, api::Message>> outbox;          // by peer, then sequence
+    std::vector<api::AuditRecord> audit_log;
+    std::set<kms::ExtentKey> spoilt_extents;
+    std::set<kms::AssignmentId> spoilt_assignments;
+  };
+
+  static Disk copy_of(const Disk& disk);
   bool conflicts(const kms::Changes& changes) const;
   void apply(kms::Changes& changes);
+  void burn();
   void apply_extents(kms::Changes& changes);
   void apply_blocks(kms::Changes& changes);
   void apply_assignments(kms::Changes& changes);
@@ -72,18 +101,8 @@ class MemoryStore final : public kms::Store {
   FateHook hook_;
   bool latched_ = false;
 
-  kms::NodeRow node_;
-  std::map<KmeId, kms::PeerRow> peers_;
-  std::map<kms::ExtentKey, Extent> extents_;
-  std::map<std::uint64_t, kms::BlockRow> blocks_;  // by the order they came
-  std::map<BlockKey, std::uint64_t> block_numbers_;
-  std::uint64_t next_block_number_ = 0;
-  std::map<LinkId, std::deque<BlockId>> seen_blocks_;
-  std::map<KmeId, std::map<std::uint64_t, kms::Assignment>> assignments_;  // by issuer, then record
-  std::map<KmeId, std::map<std::uint64_t, api::Message>> outbox_;          // by peer, then sequence
-  std::vector<api::AuditRecord> audit_log_;
-  std::set<kms::ExtentKey> spoilt_extents_;
-  std::set<kms::AssignmentId> spoilt_assignments_;
+  Disk disk_;
+  std::optional<Disk> copy_;
   std::set<kms::AssignmentId> reported_;  // spoilt ones that the expiry look-up has counted already
 };
 

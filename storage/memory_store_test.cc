@@ -45,6 +45,31 @@ TEST(MemoryStore, DoesWhatTheHookDecides) {
   }
 }
 
+TEST(MemoryStore, CanBePutBackToACopyAgainAndAgain) {
+  MemoryStore store;
+  const auto put = [&store](std::uint64_t record) {
+    Changes changes;
+    changes.node = sample_node();
+    changes.node->restored = false;
+    changes.put_assignments.push_back(sample_assignment("KME-B", record));
+    ASSERT_EQ(store.commit(std::move(changes)), CommitOutcome::kDurable);
+  };
+  const auto has = [&store](std::uint64_t record) {
+    return !store.load({.extent_bits = {}, .assignments = {{kme("KME-B"), record}}, .expired_at = {}})
+                ->assignments.empty();
+  };
+  put(1);
+  store.take_copy();
+  for (const auto declared : {MemoryStore::Declared::kNo, MemoryStore::Declared::kYes}) {
+    put(2);
+    EXPECT_TRUE(has(2));
+    store.put_back(declared);
+    EXPECT_TRUE(has(1));
+    EXPECT_FALSE(has(2));
+    EXPECT_EQ(store.load_all()->node.restored, declared == MemoryStore::Declared::kYes);
+  }
+}
+
 // --- the two against each other
 // ----------------------------------------------------------------------------------------------------
 

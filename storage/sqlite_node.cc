@@ -1,6 +1,7 @@
 // The node's own row. See sqlite_tables.h.
 // What would surprise: it is sealed lastingly, so that a store that was restored from an old copy still says whose it
 // is.
+#include <algorithm>
 #include <tuple>
 
 #include "storage/sqlite_tables.h"
@@ -8,8 +9,16 @@
 namespace qkms::storage {
 namespace {
 
-// All columns between `self` and `id_key`, in the order of the table. A new one goes here and into the schema.
-auto columns(auto& row) { return std::tie(row.incarnation, row.record_limit, row.time); }
+// All columns between `self` and `secrets`, in the order of the table. A new one goes here into kFields, and into the
+// schema.
+auto columns(auto& row) {
+  return std::tie(row.incarnation, row.record_limit, row.time, row.ordinal, row.life, row.progress);
+}
+constexpr const char* kFields = "self, incarnation, record_limit, time, ordinal, life, progress";
+constexpr std::size_t kColumns = std::tuple_size_v<decltype(columns(std::declval<kms::NodeRow&>()))>;
+
+// Both in one seal: the ID key, then the mark key, which stores of before marks do not have.
+constexpr std::size_t kKeyBytes = 32;
 
 AssociatedData place_of(const kms::NodeRow& row) {
   AssociatedData place("node");
@@ -35,34 +44,40 @@ const SealedColumn kNodeSeal{
     .table = "node",
     .key = {"one", "0"},
     .group = "0",
-    .column = "id_key",
-    .fields = "self, incarnation, record_limit, time",
+    .column = "secrets",
+    .fields = kFields,
     .place = [](const std::string&, const Statement& row, int at) { return place_of(read(row, at)); }};
 
 NodeTable::NodeTable(const TableContext& context)
     : seals_(context.seals),
-      select_header_(context.database, "SELECT " + header_of("id_key") + " FROM node"),
-      put_(context.database, "INSERT OR REPLACE INTO node VALUES (1, ?" +
-                                 placeholders(std::tuple_size_v<decltype(columns(std::declval<kms::NodeRow&>()))> + 1) +
-                                 ")"),
-      select_(context.database, "SELECT " + std::string(kNodeSeal.fields) + ", id_key FROM node WHERE one = 1") {}
+      select_header_(context.database, "SELECT " + header_of("secrets") + " FROM node"),
+      put_(context.database, "INSERT OR REPLACE INTO node VALUES (1, ?" + placeholders(kColumns + 2) + ")"),
+      select_(context.database, "SELECT " + std::string(kFields) + ", secrets, restored FROM node WHERE one = 1") {}
 
 Result<void> NodeTable::put(const kms::NodeRow& row) {
   if (Result<void> left = select_header_.for_each(seals_.leave(kOwnGroup)); !left) return left;
-  const Result<Sealed> id_key = seals_.seal_lastingly(kOwnGroup, place_of(row), row.id_key.reveal());
-  if (!id_key) return std::unexpected(id_key.error());
+  SecretBytes secrets(row.id_key.size() + row.mark_key.size());
+  const auto rest = std::ranges::copy(row.id_key.reveal(), secrets.reveal_mutable().begin()).out;
+  std::ranges::copy(row.mark_key.reveal(), rest);
+  const Result<Sealed> sealed = seals_.seal_lastingly(kOwnGroup, place_of(row), secrets.reveal());
+  if (!sealed) return std::unexpected(sealed.error());
   const std::string_view self = row.self.str();
-  return std::apply([&](const auto&... values) { return put_.run(self, values..., std::span(*id_key)); }, columns(row));
+  const std::int64_t restored = row.restored ? 1 : 0;
+  return std::apply([&](const auto&... values) { return put_.run(self, values..., std::span(*sealed), restored); },
+                    columns(row));
 }
 
 Result<kms::NodeRow> NodeTable::load() {
   kms::NodeRow node;
   const auto take = [this, &node](Statement& row) -> Result<bool> {
     node = read(row, 0);
-    constexpr int kIdKeyAt = 1 + std::tuple_size_v<decltype(columns(node))>;
-    Result<SecretBytes> id_key = seals_.open(place_of(node), row.blob(kIdKeyAt));
-    if (node.self.empty() || !id_key) return fail(ErrorCode::kCorrupt, "the store's own row (node) is damaged");
-    node.id_key = std::move(*id_key);
+    constexpr int kSecretsAt = 1 + static_cast<int>(kColumns);
+    const Result<SecretBytes> secrets = seals_.open(place_of(node), row.blob(kSecretsAt));
+    const bool fits = secrets && (secrets->size() == kKeyBytes || secrets->size() == 2 * kKeyBytes);
+    if (node.self.empty() || !fits) return fail(ErrorCode::kCorrupt, "the store's own row (node) is damaged");
+    node.id_key = secrets->slice(0, kKeyBytes);
+    node.mark_key = secrets->slice(kKeyBytes, secrets->size() - kKeyBytes);
+    node.restored = row.integer(kSecretsAt + 1) != 0;
     return false;
   };
   if (Result<void> loaded = select_.for_each(take); !loaded) return std::unexpected(loaded.error());

@@ -104,7 +104,7 @@ Result<void> SqliteStore::prepare(const std::filesystem::path& file, SecretBytes
   quarantined_ = std::move(opened->quarantined);
   dropped_rows_ = opened->left_behind;
   for (const Quarantined& group : quarantined_) dropped_rows_ += group.rows;
-  behind_keyring_ = opened->behind_keyring;
+  behind_keyring_ = must_burn_ = opened->behind_keyring;
   durable_audit_ = opened->audit;
   return make_tables();
 }
@@ -125,6 +125,8 @@ Result<kms::Snapshot> SqliteStore::load_all() {
   if (!node) return std::unexpected(node.error());
   snapshot.node = std::move(*node);
   self_ = snapshot.node.self;
+  // The keyring has seen what came after this file: whoever put it back need not have said so.
+  if (must_burn_) snapshot.node.restored = true;
   const Result<void> loaded = in_order([&] { return tables_->peers.load(snapshot); },    //
                                        [&] { return tables_->extents.load(snapshot); },  //
                                        [&] { return tables_->blocks.load(snapshot); },   //
@@ -160,6 +162,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
   if (Result<void> committed = commit_.run(); !committed) return give_up(committed.error(), true);
   sealing_->after_commit();
   durable_audit_ = audit_->span();
+  if (changes.burned) must_burn_ = false;
   trouble_.clear();
   return CommitOutcome::kDurable;
 }
@@ -173,6 +176,7 @@ Result<void> SqliteStore::apply(const Changes& changes) {
   Tables& t = *tables_;
   if (changes.node) self_ = changes.node->self;
   return in_order(
+      [&] { return changes.burned ? burn() : Result<void>{}; },  //
       [&] { return changes.node ? t.node.put(*changes.node) : Result<void>{}; },
       [&] { return each(changes.put_peers, [&](const auto& row) { return t.peers.put(row); }); },
       [&] { return each(changes.new_extents, [&](const auto& e) { return t.extents.add(e.first, e.second); }); },
@@ -184,6 +188,11 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return each(changes.put_assignments, [&](const auto& row) { return t.assignments.put(row); }); },
       [&] { return each(changes.dropped_assignments, [&](const auto& id) { return t.assignments.drop(id); }); },
       [&] { return apply_outbox(changes); }, [&] { return audit_->append(self_, changes.audit); });
+}
+
+Result<void> SqliteStore::burn() {
+  tables_->blocks.forget_all();
+  return drop_key_material(*database_, sealing_->rows());
 }
 
 Result<void> SqliteStore::apply_outbox(const Changes& changes) {

@@ -62,6 +62,7 @@ class SqliteStore final : public kms::Store {
   Result<void> prepare(const std::filesystem::path& file, SecretBytes master_key, const StoreSettings& settings);
   Result<void> make_tables();
   Result<void> apply(const kms::Changes& changes);
+  Result<void> burn();
   Result<void> apply_outbox(const kms::Changes& changes);
   Result<void> put_head();
   kms::CommitOutcome give_up(const Error& why, bool at_commit);
@@ -78,7 +79,8 @@ class SqliteStore final : public kms::Store {
   std::vector<Quarantined> quarantined_;
   std::uint64_t dropped_rows_ = 0;  // with them
   bool behind_keyring_ = false;
-  KmeId self_;  // as loaded: the audit log names it
+  bool must_burn_ = false;  // since it is behind, until a commit has done so
+  KmeId self_;              // as loaded: the audit log names it
   AuditSpan durable_audit_;
   std::uint64_t audit_bytes_ = kDefaultAuditBytes;
   bool latched_ = false;

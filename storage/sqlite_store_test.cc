@@ -224,11 +224,29 @@ TEST_F(SqliteStoreTest, OpensNoRowThatWasChanged) {
 }
 
 TEST_F(SqliteStoreTest, DoesNotRunWithADamagedNodeRow) {
-  fill();
-  sql("UPDATE node SET incarnation = incarnation + 1");
-  const Result<kms::Snapshot> snapshot = open()->load_all();
-  ASSERT_FALSE(snapshot);
-  EXPECT_EQ(snapshot.error().code, ErrorCode::kCorrupt);
+  // The last three: a store must not be able to look as if it had come less far, or further, than it has.
+  for (const char* column : {"incarnation", "ordinal", "life", "progress"}) {
+    std::filesystem::remove(file_);
+    fill();
+    sql("UPDATE node SET " + std::string(column) + " = " + column + " - 1");
+    const Result<kms::Snapshot> snapshot = open()->load_all();
+    ASSERT_FALSE(snapshot) << column;
+    EXPECT_EQ(snapshot.error().code, ErrorCode::kCorrupt) << column;
+  }
+}
+
+// T25. Whoever puts an old file in place must not be able to make it look as if it knew of what came later.
+TEST_F(SqliteStoreTest, KnowsNothingOfWhatAPeerWasToldWhenThatWasChanged) {
+  for (const char* column : {"told_ordinal", "told_life", "told_progress"}) {
+    std::filesystem::remove(file_);
+    fill();
+    sql("UPDATE peer SET " + std::string(column) + " = " + column + " + 1");
+    const Result<kms::Snapshot> snapshot = open()->load_all();
+    ASSERT_TRUE(snapshot) << column;
+    ASSERT_FALSE(snapshot->peers.empty()) << column;
+    EXPECT_EQ(snapshot->peers.front().told, kms::Told{}) << column;
+    EXPECT_EQ(snapshot->unreadable, snapshot->peers.size()) << column;
+  }
 }
 
 // Threat T23, and invariant 9. Two stores of the same rows differ in nothing but their sealed columns, so a search for

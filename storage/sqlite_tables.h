@@ -52,10 +52,10 @@ class RowSeals {
     if (Result<void> left = select_headers.for_each(leave(group), parameters...); !left) return left;
     return drop_rows.run(parameters...);
   }
-  // For Statement::for_each: takes out of the census each row whose seal's header (header_of) is the first column.
-  auto leave(Group group) {
-    return [this, group](Statement& row) -> Result<bool> {
-      census_.remove(group, row.blob(0));
+  // For Statement::for_each: takes out of the census each row whose seal's header (header_of) is in that column.
+  auto leave(Group group, int column = 0) {
+    return [this, group, column](Statement& row) -> Result<bool> {
+      census_.remove(group, row.blob(column));
       return true;
     };
   }
@@ -120,6 +120,10 @@ class BlockTable {
   Result<void> load_index();
   Result<void> add(const kms::BlockRow& row);
   Result<void> drop(const LinkId& link, const BlockId& block);
+  // The rows are gone in another way.
+  void forget_all() { numbers_.clear(); }
+  // The rows are gone in another way.
+  void forget_all() { numbers_.clear(); }
   Result<void> load(kms::Snapshot& snapshot);
 
  private:

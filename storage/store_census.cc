@@ -71,6 +71,16 @@ Result<std::vector<Discrepancy>> compare(Database& database, Sealer& sealer, con
   return discrepancies;
 }
 
+Result<void> drop_key_material(Database& database, RowSeals& seals) {
+  for (const SealedColumn* column : {&kAssignmentSeal, &kExtentBitsSeal, &kExtentSeal, &kBlockSeal}) {
+    Statement drop(database, std::string("DELETE FROM ") + column->table + " RETURNING " + column->group + ", " +
+                                 header_of(column->column));
+    const auto take = [&](Statement& row) { return seals.leave(row.integer(0), 1)(row); };
+    if (Result<void> dropped = drop.for_each(take); !dropped) return dropped;
+  }
+  return {};
+}
+
 Result<std::uint64_t> drop_group(Database& database, RowSeals& seals, Group group) {
   std::uint64_t rows = 0;
   for (const SealedColumn* column : kSealedColumns) {

@@ -25,6 +25,8 @@ Result<std::vector<Discrepancy>> compare(Database& database, Sealer& sealer, con
                                          const Head& head);
 
 // Drops all rows of a group, in a transaction of the caller's. Returns how many there were.
+// Every extent, block and assignment, of whatever group, readable or not.
+Result<void> drop_key_material(Database& database, RowSeals& seals);
 Result<std::uint64_t> drop_group(Database& database, RowSeals& seals, Group group);
 
 }  // namespace qkms::storage

@@ -66,13 +66,18 @@ TEST_P(StoreContract, KeepsTheNodesRow) {
   EXPECT_EQ(snapshot().node.self, kme("KME-A"));
   EXPECT_EQ(snapshot().node.incarnation, 0xfedcba9876543210);
   EXPECT_TRUE(snapshot().node.id_key.equals(bits(32, 9)));
+  EXPECT_TRUE(snapshot().node.mark_key.equals(bits(32, 77)));
+  EXPECT_EQ(snapshot().node.progress, 12U);
+  EXPECT_TRUE(snapshot().node.restored);
   expect_the_same_after_reopening();
 
   Changes later;
   later.node = sample_node();
   later.node->time = 999;
+  later.node->restored = false;
   commit(std::move(later));
   EXPECT_EQ(snapshot().node.time, 999);
+  EXPECT_FALSE(snapshot().node.restored);
   expect_the_same_after_reopening();
 }
 
@@ -325,6 +330,36 @@ TEST_P(StoreContract, AppliesTheStepsOfOneCommitInOrder) {
   EXPECT_TRUE(found.blocks.empty());
   EXPECT_TRUE(found.outbox.empty());
   EXPECT_TRUE(load_assignment("KME-B", 1).assignments.empty());
+}
+
+TEST_P(StoreContract, BurnsWhatWasStoredBeforeAndNothingElse) {
+  Changes before;
+  before.put_peers.push_back(sample_peer("KME-B"));
+  before.new_extents.emplace_back(sample_extent("KME-B", 1), bits(64, 1));
+  before.new_blocks.push_back(sample_block("link", 1));
+  before.seen_blocks.push_back({link("link"), block(9)});
+  before.put_assignments.push_back(sample_assignment("KME-B", 1));
+  before.put_assignments.push_back(sample_assignment("KME-A", 1));
+  before.new_outbox.push_back({kme("KME-B"), 1, api::Void{.record = 1}});
+  commit(std::move(before));
+
+  Changes changes;
+  changes.burned = true;
+  changes.new_extents.emplace_back(sample_extent("KME-B", 1), bits(64, 2));
+  changes.new_blocks.push_back(sample_block("link", 1));
+  changes.put_assignments.push_back(sample_assignment("KME-A", 2));
+  commit(std::move(changes));
+  EXPECT_TRUE(load_bits("KME-B", 1).extent_bits.at({kme("KME-B"), 1}).equals(bits(64, 2)));
+  EXPECT_TRUE(load_assignment("KME-B", 1).assignments.empty());
+  EXPECT_TRUE(load_assignment("KME-A", 1).assignments.empty());
+  EXPECT_EQ(load_assignment("KME-A", 2).assignments.size(), 1U);
+  const Snapshot found = snapshot();
+  EXPECT_EQ(found.extents.size(), 1U);
+  EXPECT_EQ(found.blocks.size(), 1U);
+  EXPECT_EQ(found.peers.size(), 1U);
+  EXPECT_EQ(found.outbox.size(), 1U);
+  EXPECT_EQ(found.seen_blocks.size(), 1U);
+  expect_the_same_after_reopening();
 }
 
 // Something new in place of what is there would bring used bits back: the commit fails, and nothing of it is applied.

@@ -50,7 +50,12 @@ kms::NodeRow sample_node() {
           .incarnation = 0xfedcba9876543210,
           .id_key = bits(32, 9),
           .record_limit = 4096,
-          .time = 123456};
+          .time = 123456,
+          .mark_key = bits(32, 77),
+          .ordinal = 6,
+          .life = 0xeeddccbbaa998877,
+          .progress = 12,
+          .restored = true};
 }
 
 kms::PeerRow sample_peer(std::string_view peer, std::uint64_t first) {
@@ -73,6 +78,9 @@ kms::PeerRow sample_peer(std::string_view peer, std::uint64_t first) {
                 .pads = first + 12,
                 .burned = first + 13,
                 .expired = first + 14};
+  row.told = {first + 17, ~first - 1, first + 18};
+  row.heard = {first + 19, ~first - 2, first + 20, {}};
+  row.heard.proof.fill(static_cast<std::uint8_t>(first + 21));
   return row;
 }
 
@@ -104,12 +112,15 @@ std::string describe(const kms::Snapshot& snapshot) {
   std::ostringstream out;
   const kms::NodeRow& node = snapshot.node;
   out << "node '" << node.self.str() << "' " << node.incarnation << ' ' << hex(node.id_key) << ' ' << node.record_limit
-      << ' ' << node.time << '\n';
+      << ' ' << node.time << ' ' << hex(node.mark_key) << ' ' << node.ordinal << ' ' << node.life << ' '
+      << node.progress << (node.restored ? " restored" : "") << '\n';
   for (const kms::PeerRow& row : snapshot.peers) {
     out << "peer " << row.peer.str() << ' ' << row.pair_epoch << ' ' << row.peer_incarnation << ' ' << row.sent << ' '
         << row.acknowledged << ' ' << row.received << ' ' << to_hex(row.peer_id_key) << ' ' << row.next_extent << ' '
         << row.last_record;
     describe_ledger(out, row.ledger);
+    out << " told " << row.told.ordinal << ' ' << row.told.life << ' ' << row.told.progress << " heard "
+        << row.heard.ordinal << ' ' << row.heard.life << ' ' << row.heard.progress << ' ' << to_hex(row.heard.proof);
     out << '\n';
   }
   for (const kms::ExtentRow& row : snapshot.extents) {

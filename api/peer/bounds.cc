@@ -86,13 +86,16 @@ Problem problem_in(const Message& message) {
   return std::visit([](const auto& kind) { return problem_in(kind); }, message);
 }
 
+// Who has none leaves the field away.
+Problem problem_in(const Mark& mark) { return mark.ordinal == 0 && mark != Mark{} ? "mark: ordinal is 0" : nullptr; }
+
 Problem problem_in(const Hello& hello) {
   if (hello.version_min == 0 || hello.version_min > hello.version_max) return "hello: the versions are no range";
   if (hello.sender.empty()) return "hello: sender is missing";
   if (hello.capabilities.size() > kMaxCapabilities) return "hello: too many capabilities";
   const auto is_name = [](const std::string& name) { return name.size() <= kMaxCapabilityBytes && is_valid_id(name); };
   if (!std::ranges::all_of(hello.capabilities, is_name)) return "hello: a capability is no short printable name";
-  return nullptr;
+  return problem_in(hello.heard);
 }
 
 Problem problem_in(const Numbered& numbered) {
@@ -111,6 +114,9 @@ Result<void> to_result(Problem problem) {
 Result<void> check_bounds(const Message& message) { return to_result(problem_in(message)); }
 
 Result<void> check_bounds(const Frame& frame) {
+  if (Result<void> mark = to_result(problem_in(frame.mark)); !mark) return mark;
+  if (std::holds_alternative<Hello>(frame.body) && frame.mark.ordinal != 0)
+    return fail(ErrorCode::kInvalid, "hello: it comes with a mark");
   return to_result(std::visit([](const auto& body) { return problem_in(body); }, frame.body));
 }
 

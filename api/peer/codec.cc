@@ -30,6 +30,13 @@ void write_ranges(const std::vector<Range>& ranges, WireRanges& out) {
   }
 }
 
+void write(const Mark& mark, wire::Mark& out) {
+  out.set_ordinal(mark.ordinal);
+  out.set_life(mark.life);
+  out.set_progress(mark.progress);
+  out.set_proof(to_string_of(mark.proof));
+}
+
 void write(const Hello& hello, wire::Hello& out) {
   out.set_version_min(hello.version_min);
   out.set_version_max(hello.version_max);
@@ -42,6 +49,7 @@ void write(const Hello& hello, wire::Hello& out) {
   out.set_acknowledged(hello.acknowledged);
   out.set_received(hello.received);
   out.set_id_key(to_string_of(hello.id_key));
+  if (hello.heard.ordinal != 0) write(hello.heard, *out.mutable_heard());
 }
 
 void write(const BlockOffer& offer, wire::Message& message) {
@@ -114,6 +122,7 @@ void write(const Frame& frame, wire::Frame& out) {
   } else {
     out.mutable_heartbeat();
   }
+  if (frame.mark.ordinal != 0) write(frame.mark, *out.mutable_mark());
 }
 
 // --- wire to values
@@ -159,6 +168,10 @@ std::vector<Range> read_ranges(const WireRanges& in) {
   return ranges;
 }
 
+Mark read(const wire::Mark& in, FieldReader& reader) {
+  return {in.ordinal(), in.life(), in.progress(), reader.fixed<16>(in.proof(), "mark: proof")};
+}
+
 Hello read(const wire::Hello& in, FieldReader& reader) {
   Hello hello;
   hello.version_min = in.version_min();
@@ -172,6 +185,7 @@ Hello read(const wire::Hello& in, FieldReader& reader) {
   hello.acknowledged = in.acknowledged();
   hello.received = in.received();
   hello.id_key = reader.fixed<32>(in.id_key(), "hello: id_key");
+  if (in.has_heard()) hello.heard = read(in.heard(), reader);
   return hello;
 }
 
@@ -250,6 +264,7 @@ Message read(const wire::Message& in, FieldReader& reader) {
 
 Frame read(const wire::Frame& in, FieldReader& reader) {
   Frame frame{.acknowledge = in.acknowledge(), .body = Heartbeat{}};
+  if (in.has_mark()) frame.mark = read(in.mark(), reader);
   switch (in.body_case()) {
     case wire::Frame::kHello:
       frame.body = read(in.hello(), reader);

@@ -46,8 +46,10 @@ TEST(PeerCodec, GivesBackAMessageAlone) {
   }
 }
 
+// But for its mark, which comes last: a frame without one is whole.
 TEST(PeerCodec, RefusesAFrameCutAtAnyByte) {
-  for (const auto& [name, frame] : samples::every_kind()) {
+  for (auto& [name, frame] : samples::every_kind()) {
+    frame.mark = {};
     const std::string bytes = encode(frame);
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       const Result<Frame> decoded = decode(bytes_of(std::string_view(bytes).substr(0, size)));
@@ -55,6 +57,14 @@ TEST(PeerCodec, RefusesAFrameCutAtAnyByte) {
       EXPECT_EQ(decoded.error().code, ErrorCode::kInvalid);
     }
   }
+}
+
+TEST(PeerCodec, RefusesAMarkCutAtAnyByte) {
+  const Frame frame{.acknowledge = 7, .body = Heartbeat{}, .mark = samples::mark()};
+  const std::size_t body = encode({.acknowledge = 7, .body = Heartbeat{}}).size();
+  const std::string bytes = encode(frame);
+  for (std::size_t size = body + 1; size < bytes.size(); ++size)
+    EXPECT_FALSE(decode(bytes_of(std::string_view(bytes).substr(0, size))).has_value()) << size;
 }
 
 // TLS keeps flipped bits away from the codec; what counts here is that no input does harm, and that what passes is
@@ -131,6 +141,8 @@ TEST(PeerBounds, RefusesAHelloOverAnyBound) {
       {"empty capability", hello_with([](Hello& h) { h.capabilities = {""}; })},
       {"long capability", hello_with([](Hello& h) { h.capabilities = {std::string(kMaxCapabilityBytes + 1, 'c')}; })},
       {"unprintable capability", hello_with([](Hello& h) { h.capabilities = {"a\nb"}; })},
+      {"half a mark", hello_with([](Hello& h) { h.heard.ordinal = 0; })},
+      {"a mark of its own", {.acknowledge = 0, .body = samples::hello(), .mark = samples::mark()}},
   });
 }
 
@@ -176,6 +188,7 @@ TEST(PeerBounds, RefusesOtherMessagesOverAnyBound) {
   const auto burn = [](auto change) { return with<Burn>(sample<Burn>(), change); };
   expect_refused({
       {"sequence 0", {.acknowledge = 0, .body = Numbered{0, Void{1}}}},
+      {"half a mark", {.acknowledge = 0, .body = Heartbeat{}, .mark = {.ordinal = 0, .life = 1}}},
       {"offer without a link", offer([](BlockOffer& o) { o.link = LinkId(); })},
       {"offer of nothing", offer([](BlockOffer& o) { o.size = 0, o.leader_bytes = 0; })},
       {"offer with too much for the leader", offer([](BlockOffer& o) { o.leader_bytes = o.size + 1; })},
@@ -243,6 +256,8 @@ TEST(PeerCodec, RefusesFieldsOfTheWrongForm) {
          f.mutable_hello()->set_sender("KME-A");
          f.mutable_hello()->set_id_key(std::string(31, 'k'));
        }},
+      {"mark without a proof", [](wire::Frame& f) { f.mutable_heartbeat(), f.mutable_mark()->set_ordinal(1); }},
+      {"an empty mark", [](wire::Frame& f) { f.mutable_heartbeat(), f.mutable_mark(); }},
   };
   for (const auto& [name, build] : cases) {
     const Result<Frame> decoded = decode_built(build);

@@ -35,6 +35,17 @@ struct Range {
   bool operator==(const Range&) const = default;
 };
 
+// How far a KME had come when it said this: in which life of its store, and how often it had given something out in it.
+// The receiver keeps the last one and gives it back in its next Hello, so that a store which was put back to an earlier
+// state learns what it has forgotten (docs/adr/0015-lives-of-a-store.md, kms/life.h).
+struct Mark {
+  std::uint64_t ordinal = 0;   // orders the lives of a store; 0: this is no mark, and all else is 0
+  std::uint64_t life = 0;      // drawn when the life began
+  std::uint64_t progress = 0;  // grows with all that is given out
+  Tag128 proof{};              // by a secret of who made the mark: to everyone else it means nothing
+  bool operator==(const Mark&) const = default;
+};
+
 // First on every session, from both sides, outside the numbered sequence. What it says about the pair's history decides
 // whether the two go on or start afresh: see kms/pair_state.h.
 struct Hello {
@@ -49,6 +60,7 @@ struct Hello {
   std::uint64_t acknowledged = 0;         // highest of those that the receiver has confirmed
   std::uint64_t received = 0;             // highest of the receiver's that the sender has handled durably
   std::array<std::uint8_t, 32> id_key{};  // decodes the sender's key IDs (kms/key_id.h); no authority rests on it
+  Mark heard = {};                        // the receiver's last mark, as it came
   bool operator==(const Hello&) const = default;
 };
 
@@ -150,6 +162,8 @@ struct Frame {
   std::uint64_t acknowledge =
       0;  // every message up to this number is handled and durable at the sender; apply after the body
   std::variant<Hello, Numbered, Heartbeat> body;
+  Mark mark =
+      {};  // of the sender; never with a Hello, since what the receiver has to say must be heard before it is replaced
   bool operator==(const Frame&) const = default;
 };
 

@@ -15,7 +15,15 @@ struct NamedFrame {
   Frame frame;
 };
 
-inline Frame numbered(Message message) { return {.acknowledge = 41, .body = Numbered{42, std::move(message)}}; }
+inline Mark mark() {
+  Mark mark{.ordinal = 5, .life = 0xfedcba9876543210, .progress = 300};
+  mark.proof.fill(0x3c);
+  return mark;
+}
+
+inline Frame numbered(Message message) {
+  return {.acknowledge = 41, .body = Numbered{42, std::move(message)}, .mark = mark()};
+}
 
 inline BlockId block() { return BlockId({0xb0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xff}); }
 
@@ -26,6 +34,16 @@ inline Hello hello() {
   hello.sent = 1000;
   hello.acknowledged = 998;
   hello.received = 500;
+  hello.id_key.fill(0xa5);
+  hello.heard = mark();
+  return hello;
+}
+
+// As KMEs that know no marks send it too.
+inline Hello first_hello() {
+  Hello hello;
+  hello.sender = *KmeId::parse("KME-A");
+  hello.incarnation = 1;
   hello.id_key.fill(0xa5);
   return hello;
 }
@@ -53,7 +71,8 @@ inline std::vector<NamedFrame> every_kind() {
   tag.fill(0x77);
   return {
       {"hello", {.acknowledge = 0, .body = hello()}},
-      {"heartbeat", {.acknowledge = 7, .body = Heartbeat{}}},
+      {"hello of a first contact", {.acknowledge = 0, .body = first_hello()}},
+      {"heartbeat", {.acknowledge = 7, .body = Heartbeat{}, .mark = mark()}},
       {"heartbeat of a new pair", {.acknowledge = 0, .body = Heartbeat{}}},
       {"block offer", numbered(BlockOffer{link, block(), 12'500, 6'234, tag})},
       {"block accept", numbered(BlockAccept{link, block(), 18, 1024})},
@@ -75,6 +94,7 @@ inline std::vector<NamedFrame> largest() {
   Hello hello = samples::hello();
   hello.capabilities.assign(kMaxCapabilities, std::string(kMaxCapabilityBytes, 'c'));
   hello.sender = *KmeId::parse(std::string(kMaxIdBytes, 'k'));
+  hello.heard.ordinal = hello.heard.life = hello.heard.progress = high;
 
   Assign assign = assign_under_pad();
   assign.record = high;

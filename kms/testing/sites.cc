@@ -46,6 +46,7 @@ Sites::Sites() {
   for (const std::string& name : names) {
     Policy policy;
     policy.self = kme("KME-" + name);
+    policy.timing.reconcile_ms = 0;
     for (const std::string& other : names) {
       const bool neighbours = name != other && (name == "A" || other == "A");
       if (neighbours) policy.peers[kme("KME-" + other)] = {};
@@ -115,6 +116,10 @@ void Sites::hand_over(OnTheWire frame) {
   const auto session = sessions_.find({frame.to, frame.from});
   Site& site = *sites_.at(frame.to);
   if (session == sessions_.end() || !site.node) return;
+  if (drop_marks_) {
+    frame.frame.mark = {};
+    if (auto* hello = std::get_if<api::Hello>(&frame.frame.body)) hello->heard = {};
+  }
   if (std::holds_alternative<api::Numbered>(frame.frame.body)) heard_.push_back(frame);
   std::vector<Event> events;
   events.emplace_back(PeerFrame{frame.from, session->second, std::move(frame.frame)});
@@ -170,6 +175,15 @@ void Sites::restart(const std::string& name) {
   for (const auto& [id, site] : sites_) disconnect(name, id.str());
   Site& site = at(name);
   site.close();
+  site.store.crash();
+  site.open(now);
+}
+
+void Sites::put_back(const std::string& name, storage::MemoryStore::Declared declared) {
+  for (const auto& [id, site] : sites_) disconnect(name, id.str());
+  Site& site = at(name);
+  site.close();
+  site.store.put_back(declared);
   site.store.crash();
   site.open(now);
 }

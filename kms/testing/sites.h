@@ -47,7 +47,7 @@ class Site {
 };
 
 // KME-A, KME-B, KME-C: A and B share link-ab, A and C share link-ac. SAE-A1, SAE-A2 live at A, and so on; every master
-// may ask for every slave but SAE-B2, which takes keys from nobody.
+// may ask for every slave but SAE-B2, which takes keys from nobody. After a start no KME waits for what its peers say.
 class Sites {
  public:
   Sites();
@@ -67,6 +67,10 @@ class Sites {
   void deliver_to(const std::string& site);
   void advance(Millis ms);  // time passes in steps of 50 ms, with ticks
   void restart(const std::string& site);
+  // Restarts it on the copy of its store that was taken before.
+  void put_back(const std::string& site, storage::MemoryStore::Declared declared);
+  // From now on frames are as KMEs send and read them that know no marks.
+  void drop_marks() { drop_marks_ = true; }
   // Puts a changed copy of its policy in force at a site.
   void change_policy(const std::string& site, const std::function<void(Policy&)>& change);
 
@@ -95,6 +99,7 @@ class Sites {
   SessionId next_session_ = 1;
   RequestToken next_token_ = 1;
   bool hold_ = false;
+  bool drop_marks_ = false;
 };
 
 }  // namespace qkms::kms::testing
