@@ -8,6 +8,8 @@
 #include <fstream>
 #include <utility>
 
+#include "base/failpoint.h"
+#include "server/failpoint_store.h"
 #include "server/log.h"
 #include "storage/master_key.h"
 #include "storage/sqlite_store.h"
@@ -102,9 +104,11 @@ Daemon::Started Daemon::start_all() {
 }
 
 void Daemon::stop() {
+  at_failpoint(Failpoint::kShutdownBegin);
   if (reloader_) reloader_->stop();
   const std::chrono::milliseconds drain(config_.get()->limits.drain_ms);
   if (sae_listener_) sae_listener_->stop(drain);
+  at_failpoint(Failpoint::kShutdownDrained);
   if (operator_listener_) operator_listener_->stop(std::chrono::milliseconds(0));
   for (auto& running : drivers_) running.driver->stop();
   if (transport_) transport_->stop();
@@ -118,7 +122,7 @@ Daemon::Started Daemon::open_store() {
   if (!master_key) return failure(ExitCode::kConfig, master_key.error().text);
   auto store = storage::SqliteStore::open(config->state_dir / kStoreFile, std::move(*master_key));
   if (!store) return failure_of(store.error());
-  store_ = std::move(*store);
+  store_ = with_failpoints(std::move(*store));
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
   if (!node) return failure_of(node.error());
   EngineOutlet& outlet = *this;
@@ -193,7 +197,9 @@ Reloader::Outcome Daemon::apply_file() {
   if (const auto files = check_files(*config); !files) return refuse(files.error());
   auto parts = make_parts(*config);
   if (!parts) return refuse(parts.error());
+  at_failpoint(Failpoint::kReloadBeforeApply);
   apply(std::move(*config), std::move(*parts));
+  at_failpoint(Failpoint::kReloadAfterApply);
   ++reloads_;
   spdlog::info("the configuration is reloaded{}{}",
                waiting.empty() ? "" : "; these options wait for the next start: ", fmt::join(waiting, ", "));

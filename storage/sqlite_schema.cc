@@ -7,6 +7,8 @@
 #include <array>
 #include <string>
 
+#include "base/failpoint.h"
+
 namespace qkms::storage {
 namespace {
 
@@ -97,8 +99,11 @@ Result<void> migrate(Database& database, std::int64_t from) {
     sql += kMigrations[static_cast<std::size_t>(version)];
   }
   sql += "PRAGMA application_id = " + std::to_string(kApplicationId) + ";";
-  sql += "PRAGMA user_version = " + std::to_string(kSchemaVersion) + "; COMMIT;";
+  sql += "PRAGMA user_version = " + std::to_string(kSchemaVersion) + ";";
   Result<void> migrated = database.execute(sql.c_str());
+  if (migrated && at_failpoint(Failpoint::kStoreMigrate) != Fault::kNone)
+    migrated = fail(ErrorCode::kIo, "a failpoint");
+  if (migrated) migrated = database.execute("COMMIT");
   if (!migrated && database.in_transaction()) {
     // Closing the connection would roll back as well; a second failure adds nothing to the first.
     [[maybe_unused]] const Result<void> rolled_back = database.execute("ROLLBACK");

@@ -6,6 +6,7 @@
 
 #include <cassert>
 
+#include "base/failpoint.h"
 #include "storage/data_keys.h"
 #include "storage/master_key.h"
 #include "storage/sqlite_schema.h"
@@ -72,6 +73,19 @@ std::unexpected<Error> latched_error() {
   return fail(ErrorCode::kClosed, "the outcome of a commit is unknown: the store stays closed until a restart");
 }
 
+// What a failpoint makes of a step.
+Result<void> pass(Failpoint point, Database& database) {
+  switch (at_failpoint(point)) {
+    case Fault::kNone:
+      return {};
+    case Fault::kError:
+      return database.failure(SQLITE_IOERR_WRITE);
+    case Fault::kDiskFull:
+      return database.failure(SQLITE_FULL);
+  }
+  return {};
+}
+
 // Something may have reached the disk, or what did may not stay there.
 bool is_write_error(int code) {
   return (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_READ && code != SQLITE_IOERR_SHORT_READ &&
@@ -103,6 +117,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   assert(master_key.size() == kMasterKeyBytes);
   Result<StoreLock> lock = StoreLock::acquire(file);
   if (!lock) return std::unexpected(lock.error());
+  if (at_failpoint(Failpoint::kStoreOpen) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
@@ -165,11 +180,35 @@ Result<kms::Loaded> SqliteStore::load(const kms::Needs& needs) {
 CommitOutcome SqliteStore::commit(Changes changes) {
   if (latched_) return CommitOutcome::kFailed;
   database_->forget_failure();
+  if (Result<void> passed = pass(Failpoint::kStoreBegin, *database_); !passed) return give_up(passed.error(), false);
   if (Result<void> begun = begin_.run(); !begun) return give_up(begun.error(), false);
   if (Result<void> applied = apply(changes); !applied) return give_up(applied.error(), false);
+  if (Result<void> passed = pass(Failpoint::kStoreBeforeCommit, *database_); !passed) {
+    return give_up(passed.error(), true);
+  }
   if (Result<void> committed = commit_.run(); !committed) return give_up(committed.error(), true);
+  if (at_failpoint(Failpoint::kStoreAfterCommit) != Fault::kNone) return latch("a failpoint");
   trouble_.clear();
+  return checkpoint_when_due();
+}
+
+// After a commit. A full disk leaves the log as it is, and the next commit tries again. Any other error of writing
+// means that the disk does not do what it says: what was committed is in the log, but only a restart may go on from
+// there.
+CommitOutcome SqliteStore::checkpoint_when_due() {
+  if (database_->log_pages() < checkpoint_pages_) return CommitOutcome::kDurable;
+  Result<void> done = pass(Failpoint::kStoreCheckpoint, *database_);
+  if (done) done = database_->checkpoint();
+  if (done) return CommitOutcome::kDurable;
+  if (is_write_error(database_->failure_code())) return latch(done.error().text);
+  trouble_ = done.error().text;
   return CommitOutcome::kDurable;
+}
+
+CommitOutcome SqliteStore::latch(std::string why) {
+  trouble_ = std::move(why);
+  latched_ = true;
+  return CommitOutcome::kUnknown;
 }
 
 // The order is that of kms::Changes.

@@ -18,6 +18,9 @@
 
 namespace qkms::storage {
 
+// 4 MiB: as large as the log may stay (PRAGMA journal_size_limit).
+inline constexpr std::uint32_t kCheckpointPages = 1000;
+
 class SqliteStore final : public kms::Store {
  public:
   // Opens the store, or makes it when there is no file or an empty one. `master_key` is kMasterKeyBytes long. Errors
@@ -36,6 +39,9 @@ class SqliteStore final : public kms::Store {
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
   Result<void> limit_pages(std::uint32_t pages);
 
+  // The log is checkpointed by the commit that brings it to this many pages. For tests; kCheckpointPages by itself.
+  void checkpoint_from(std::uint32_t log_pages) { checkpoint_pages_ = log_pages; }
+
  private:
   struct Tables;
 
@@ -45,6 +51,8 @@ class SqliteStore final : public kms::Store {
   Result<void> apply(const kms::Changes& changes);
   Result<void> apply_outbox(const kms::Changes& changes);
   kms::CommitOutcome give_up(const Error& why, bool at_commit);
+  kms::CommitOutcome checkpoint_when_due();
+  kms::CommitOutcome latch(std::string why);
 
   StoreLock lock_;  // first in, last out
   std::unique_ptr<Database> database_;
@@ -52,6 +60,7 @@ class SqliteStore final : public kms::Store {
   Statement begin_, commit_, rollback_;
   std::unique_ptr<Tables> tables_;
   std::set<kms::AssignmentId> reported_;  // unreadable ones that the expiry look-up has counted already
+  std::uint32_t checkpoint_pages_ = kCheckpointPages;
   bool latched_ = false;
   std::string trouble_;
 };

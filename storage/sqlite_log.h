@@ -1,0 +1,21 @@
+// The write-ahead log of a store that was not closed, before SQLite reads it.
+#pragma once
+
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace qkms::storage {
+
+// Writes the log of the store in `file`, if there is one, over itself and syncs it.
+//
+// Why: when a sync fails, Linux tells it once, marks the pages as written, and goes on to show them to whoever reads.
+// A process that starts after that would take such a commit for durable, append to the log behind it, and lose all of
+// it at the next power cut, since the medium has a hole there. What was written again is synced again. The bytes stay
+// as they were, so a power cut in the middle leaves the log no worse. The database file needs none of this: what a
+// checkpoint could not sync is still in the log, and the next checkpoint writes it again.
+//
+// Goes through SQLite's default VFS, so that tests see it. Nobody else may have the store open.
+Result<void> settle_log(const std::filesystem::path& file);
+
+}  // namespace qkms::storage
