@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 namespace qkms::storage {
 
@@ -11,6 +12,17 @@ Result<void> sync_folder_of(const std::filesystem::path& file) {
   const FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor.is_open() || ::fsync(descriptor.get()) != 0) return system_failure("cannot sync the folder", folder);
   return {};
+}
+
+bool FilePlace::holds() {
+  struct stat status{};
+  const bool there = ::stat(path_.c_str(), &status) == 0;
+  if (!seen_ && there) {
+    seen_ = true;
+    device_ = status.st_dev;
+    inode_ = status.st_ino;
+  }
+  return !seen_ || (there && status.st_dev == device_ && status.st_ino == inode_);
 }
 
 Result<void> fill_random(std::span<std::uint8_t> out) {

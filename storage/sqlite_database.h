@@ -31,6 +31,8 @@ class Database {
   std::uint32_t log_pages() const { return log_pages_; }
   // Copies the log's pages to the database file and syncs it, so that the next commit begins the log anew.
   Result<void> checkpoint();
+  // From now on, closing the connection neither checkpoints nor removes the log.
+  void leave_log() { sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
 
   bool in_transaction() const { return sqlite3_get_autocommit(connection_.get()) == 0; }
   bool read_only() const { return sqlite3_db_readonly(connection_.get(), "main") != 0; }

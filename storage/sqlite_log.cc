@@ -24,7 +24,7 @@ class Log {
  public:
   explicit Log(const std::filesystem::path& file)
       : vfs_(sqlite3_vfs_find(nullptr)),
-        name_(sqlite3_create_filename(file.c_str(), "", (file.string() + "-wal").c_str(), 0, nullptr)),
+        name_(sqlite3_create_filename(file.c_str(), "", log_of(file).c_str(), 0, nullptr)),
         memory_(static_cast<std::size_t>(vfs_->szOsFile) / sizeof(std::max_align_t) + 1) {}
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;

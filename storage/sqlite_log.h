@@ -7,6 +7,9 @@
 
 namespace qkms::storage {
 
+// Where SQLite keeps it.
+inline std::filesystem::path log_of(const std::filesystem::path& file) { return file.string() + "-wal"; }
+
 // Writes the log of the store in `file`, if there is one, over itself and syncs it.
 //
 // Why: when a sync fails, Linux tells it once, marks the pages as written, and goes on to show them to whoever reads.

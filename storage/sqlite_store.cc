@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cassert>
 
 #include "base/failpoint.h"
 #include "storage/data_keys.h"
 #include "storage/master_key.h"
+#include "storage/sqlite_log.h"
 #include "storage/sqlite_schema.h"
 #include "storage/sqlite_tables.h"
 
@@ -48,6 +50,14 @@ namespace {
 
 constexpr off_t kMinDatabaseBytes = 512;  // the smallest page of the file format
 
+// A power cut while a store is made may leave a log's header, and no store; SQLite writes more only when the header and
+// the store are on the disk.
+bool log_has_commits(const std::filesystem::path& file) {
+  constexpr off_t kHeaderBytes = 32;
+  struct stat status{};
+  return ::lstat(log_of(file).c_str(), &status) == 0 && status.st_size > kHeaderBytes;
+}
+
 // Before SQLite sees the path: it would answer a directory or an unreadable file with the same few words, and create
 // with other rights.
 Result<void> make_or_check_file(const std::filesystem::path& file) {
@@ -59,6 +69,12 @@ Result<void> make_or_check_file(const std::filesystem::path& file) {
   // SQLite takes a file of one byte for an empty one.
   if (exists && status.st_size > 0 && status.st_size < kMinDatabaseBytes) {
     return fail(ErrorCode::kCorrupt, "the store " + file.string() + " is too short to be an SQLite database");
+  }
+  // SQLite would take it for a new store, and remove the log.
+  if ((!exists || status.st_size == 0) && log_has_commits(file)) {
+    return fail(ErrorCode::kCorrupt, "the store " + file.string() + " is gone or empty, but its write-ahead log " +
+                                         log_of(file).string() + " is there: put the store back beside it, or move " +
+                                         "the log away too and begin with a new store");
   }
   const FileDescriptor descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!descriptor.is_open()) return system_failure("cannot open the store", file);
@@ -119,10 +135,12 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   if (!lock) return std::unexpected(lock.error());
   if (at_failpoint(Failpoint::kStoreOpen) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
+  if (Result<void> settled = settle_log(file); !settled) return about(file, settled.error());
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
   std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(*lock), std::move(*database), std::move(master_key)));
   if (Result<void> prepared = store->prepare(); !prepared) return about(file, prepared.error());
+  store->places_ = {FilePlace(file), FilePlace(log_of(file))};
   return store;
 }
 
@@ -188,6 +206,9 @@ CommitOutcome SqliteStore::commit(Changes changes) {
   }
   if (Result<void> committed = commit_.run(); !committed) return give_up(committed.error(), true);
   if (at_failpoint(Failpoint::kStoreAfterCommit) != Fault::kNone) return latch("a failpoint");
+  if (std::ranges::any_of(places_, [](FilePlace& place) { return !place.holds(); })) {
+    return latch("the store or its write-ahead log was removed or replaced while it is open");
+  }
   trouble_.clear();
   return checkpoint_when_due();
 }
@@ -208,6 +229,7 @@ CommitOutcome SqliteStore::checkpoint_when_due() {
 CommitOutcome SqliteStore::latch(std::string why) {
   trouble_ = std::move(why);
   latched_ = true;
+  database_->leave_log();  // as it is, for the next opening to read
   return CommitOutcome::kUnknown;
 }
 
@@ -244,11 +266,11 @@ CommitOutcome SqliteStore::give_up(const Error& why, bool at_commit) {
   const int code = database_->failure_code();
   const bool rolled_back = !database_->in_transaction() || rollback_.run().has_value();
   if (!rolled_back || is_write_error(code) || (at_commit && !is_harmless_at_commit(code))) {
-    latched_ = true;
-    return CommitOutcome::kUnknown;
+    return latch(why.text);
   }
-  // The tables' image of names, blocks and positions may be ahead of what was rolled back.
-  if (Result<void> made = make_tables(); !made) latched_ = true;
+  // The tables' image of names, blocks and positions may be ahead of what was rolled back. Without one only a restart
+  // helps, and that is what "unknown" calls for.
+  if (Result<void> made = make_tables(); !made) return latch(made.error().text);
   return CommitOutcome::kFailed;
 }
 

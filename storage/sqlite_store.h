@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kms/store.h"
 #include "storage/sealer.h"
@@ -60,6 +61,7 @@ class SqliteStore final : public kms::Store {
   Statement begin_, commit_, rollback_;
   std::unique_ptr<Tables> tables_;
   std::set<kms::AssignmentId> reported_;  // unreadable ones that the expiry look-up has counted already
+  std::vector<FilePlace> places_;         // of the store and its log
   std::uint32_t checkpoint_pages_ = kCheckpointPages;
   bool latched_ = false;
   std::string trouble_;
