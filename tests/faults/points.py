@@ -24,8 +24,8 @@ EXIT_IO = 74
 # Where the code at the point answers for an error, and where for a full disk; elsewhere a point is for dying only.
 FILLS = {"store.begin", "store.before_commit", "store.checkpoint", "ingest.before_commit", "get_key.before_commit", "get_by_id.before_commit"}
 ERRS = FILLS | {"store.after_commit", "ingest.after_commit", "get_key.after_commit", "get_by_id.after_commit"}
-# Reached at a start, and when something is asked of the daemon.
-AT_START = {"store.open", "store.migrate"}
+# What comes about once in the life of a daemon, or seldom.
+ONCE = ("shutdown.", "reload.", "store.open", "store.checkpoint")
 PAIRS = [("SAE-A1", "SAE-B1"), ("SAE-B1", "SAE-A1"), ("SAE-A2", "SAE-B1"), ("SAE-B1", "SAE-A2")]
 
 
@@ -42,6 +42,8 @@ class Round:
 
     def start(self):
         self.hit.unlink(missing_ok=True)
+        if self.victim.process is not None and not self.ended():
+            self.victim.kill()
         self.victim.start(environment={"QKMS_FAILPOINT": f"{self.point}={self.action}@{self.nth}", "QKMS_FAILPOINT_HIT": str(self.hit)})
 
     def ended(self):
@@ -51,9 +53,7 @@ class Round:
         """Runs it to its end; the daemon serves again after it. Gives what went otherwise than it should."""
         self.start()
         try:
-            if self.point not in AT_START:
-                self.victim.wait_until_up()
-                self.provoke()
+            self.provoke()
             wait_for(lambda: self.hit.exists() or self.ended(), f"{self} is reached", 30)
             self.was_hit = self.hit.exists()
             faults = self.judge_end()
@@ -65,10 +65,12 @@ class Round:
         return faults
 
     def provoke(self):
-        if self.point.startswith("shutdown."):
-            self.victim.process.send_signal(signal.SIGTERM)
-        if self.point.startswith("reload."):
-            self.victim.process.send_signal(signal.SIGHUP)
+        """What traffic alone does not bring about."""
+        signals = {"shutdown": signal.SIGTERM, "reload": signal.SIGHUP}
+        wanted = signals.get(self.point.split(".")[0])
+        if wanted is not None:
+            self.victim.wait_until_up()
+            self.victim.process.send_signal(wanted)
 
     def store_open(self):
         try:
@@ -98,9 +100,7 @@ def rounds_of(lab, points, options, chance):
         for action in actions_of(point, options.quick):
             names = sorted(lab.kmes)
             for name in [chance.choice(names)] if options.quick else names * options.repeat:
-                # How often a point is passed differs by kind: what belongs to the daemon's life comes once.
-                once = point.startswith(("shutdown.", "reload.")) or point in AT_START or point == "store.checkpoint"
-                yield Round(lab.kmes[name], point, action, 1 if once else chance.randint(1, 12))
+                yield Round(lab.kmes[name], point, action, 1 if point.startswith(ONCE) else chance.randint(1, 12))
 
 
 def play(lab, options, chance, points):
@@ -128,7 +128,7 @@ def play(lab, options, chance, points):
     for one in encryptors:
         one.join(90)
     a, b = kill.quiet_accounts(lab)
-    most_burned = len(played) * len(encryptors) * kill.MAX_KEYS * kill.KEY_BITS
+    most_burned = 2 * len(played) * len(encryptors) * kill.MAX_KEYS * kill.KEY_BITS
     print(f"{len(played)} rounds, keys given out {sum(len(one.keys) for one in encryptors)}, fetched {sum(len(one.fetched) for one in encryptors)}, "
           f"answers lost {sum(one.lost_answers for one in encryptors)}, burned at KME-A {a['burned'] + a['expired']} bits")
     missed = sorted(set(points) - {one.point for one in played if one.was_hit})
