@@ -122,6 +122,7 @@ Daemon::Started Daemon::open_store() {
   if (!master_key) return failure(ExitCode::kConfig, master_key.error().text);
   auto store = storage::SqliteStore::open(config->state_dir / kStoreFile, std::move(*master_key));
   if (!store) return failure_of(store.error());
+  sqlite_store_ = store->get();
   store_ = with_failpoints(std::move(*store));
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
   if (!node) return failure_of(node.error());
@@ -272,12 +273,13 @@ void Daemon::state_changed(kms::Node::State state) {
       spdlog::warn("the store is open again");
       return;
     case kms::Node::State::kClosed:
-      spdlog::error("the store is closed: no key goes out until it can be written again");
+      spdlog::error("the store is closed: no key goes out until it can be written again: {}", sqlite_store_->trouble());
       return;
     case kms::Node::State::kDead:
       break;
   }
-  spdlog::critical("the outcome of a commit is unknown: the daemon ends, and a new start will find out");
+  spdlog::critical("the outcome of a commit is unknown: the daemon ends, and a new start will find out: {}",
+                   sqlite_store_->trouble());
   dead_ = true;
   on_death_();
 }

@@ -27,6 +27,10 @@
 #include "server/reloader.h"
 #include "server/sae_routes.h"
 
+namespace qkms::storage {
+class SqliteStore;
+}
+
 namespace qkms::server {
 
 struct Ports {
@@ -87,6 +91,7 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   Metrics metrics_;
   NoticeLog notice_log_;
   std::unique_ptr<kms::Store> store_;
+  const storage::SqliteStore* sqlite_store_ = nullptr;  // store_, or what is in it; for the engine's thread
   std::unique_ptr<EngineThread> engine_;
   std::unique_ptr<peer::Transport> transport_;
   std::unique_ptr<SaeRoutes> sae_routes_;

@@ -28,7 +28,7 @@ bool tries_all() {
 }
 
 // Enough for checkpoints, and for the log to begin anew.
-std::uint64_t commits() { return tries_all() ? 40 : 9; }
+std::uint64_t commits() { return tries_all() ? 25 : 9; }
 
 std::uint64_t after(std::uint64_t nth) { return tries_all() ? nth + 1 : nth + 1 + nth / 8; }
 

@@ -170,14 +170,14 @@ Result<kms::Snapshot> SqliteStore::load_all() {
   if (latched_) return latched_error();
   kms::Snapshot snapshot;
   Result<kms::NodeRow> node = tables_->node.load();
-  if (!node) return std::unexpected(node.error());
+  if (!node) return trouble_with(node.error());
   snapshot.node = std::move(*node);
   const Result<void> loaded = in_order([&] { return tables_->peers.load(snapshot); },    //
                                        [&] { return tables_->extents.load(snapshot); },  //
                                        [&] { return tables_->blocks.load(snapshot); },   //
                                        [&] { return tables_->outbox.load(snapshot); },   //
                                        [&] { return tables_->seen_blocks.load(snapshot); });
-  if (!loaded) return std::unexpected(loaded.error());
+  if (!loaded) return trouble_with(loaded.error());
   return snapshot;
 }
 
@@ -191,8 +191,13 @@ Result<kms::Loaded> SqliteStore::load(const kms::Needs& needs) {
         if (!needs.expired_at) return Result<void>{};
         return tables_->assignments.load_expired(*needs.expired_at, loaded, reported_);
       });
-  if (!done) return std::unexpected(done.error());
+  if (!done) return trouble_with(done.error());
   return loaded;
+}
+
+std::unexpected<Error> SqliteStore::trouble_with(const Error& error) {
+  trouble_ = error.text;
+  return std::unexpected(error);
 }
 
 CommitOutcome SqliteStore::commit(Changes changes) {

@@ -34,7 +34,7 @@ class SqliteStore final : public kms::Store {
   Result<kms::Loaded> load(const kms::Needs& needs) override;
   kms::CommitOutcome commit(kms::Changes changes) override;
 
-  // Why the last commit that failed did so, for the operator. Empty when the last one succeeded.
+  // Why the last call that failed did so, for the operator. Empty when the last commit succeeded.
   const std::string& trouble() const { return trouble_; }
 
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
@@ -54,6 +54,7 @@ class SqliteStore final : public kms::Store {
   kms::CommitOutcome give_up(const Error& why, bool at_commit);
   kms::CommitOutcome checkpoint_when_due();
   kms::CommitOutcome latch(std::string why);
+  std::unexpected<Error> trouble_with(const Error& error);
 
   StoreLock lock_;  // first in, last out
   std::unique_ptr<Database> database_;
