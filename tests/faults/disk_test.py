@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import run as kill  # noqa: E402
 from sites import Lab, wait_for  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("QKMS_BUILD", SOURCE / "build" / "release"))
-EXIT_IO = 74
+EXIT_IO, EXIT_CONFIG = 74, 78
 PAIRS = [("SAE-A1", "SAE-B1"), ("SAE-B1", "SAE-A1")]
 NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}  # it cannot work while somebody else traces the process
 
@@ -58,28 +59,35 @@ class FailedCalls(LabTest):
         trace = self.a.folder / "trace"
         return trace, ["strace", "-f", "--seccomp-bpf", "-o", trace, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
 
-    def fail_call(self, call, error, when):
-        trace, under = self.traced(call, error, when)
+    def start_under_load(self, under):
         self.a.start(under, NO_LEAK_CHECK)
         self.lab.kmes["KME-B"].start().wait_until_up()
         self.a.wait_until_up()
         encryptors = [kill.Encryptors(self.lab, master, slave, random.random()) for master, slave in PAIRS]
         for one in encryptors:
             one.start()
-        code = self.a.process.wait(timeout=90)  # strace's is its tracee's
-        self.assertEqual(code, EXIT_IO, self.a.log.read_text()[-2000:])
-        self.assertEqual(trace.read_text().count("(INJECTED)"), 1)
-        self.assertIn("the outcome of a commit is unknown", self.a.log.read_text())
-        self.a.start().wait_until_up()
+        return encryptors
+
+    def judge(self, encryptors, most_burned):
+        """Once keys are given out again."""
         asked = [len(one.keys) for one in encryptors]
-        wait_for(lambda: all(len(one.keys) > before + 5 for one, before in zip(encryptors, asked)), "keys are given again", 60)
+        wait_for(lambda: all(len(one.keys) > before + 5 for one, before in zip(encryptors, asked)), "keys are given out", 60)
         for one in encryptors:
             one.running = False
         for one in encryptors:
             one.join(90)
         a, b = kill.quiet_accounts(self.lab)
-        in_flight = 2 * len(encryptors) * kill.MAX_KEYS * kill.KEY_BITS
-        self.assertEqual(kill.check_history(encryptors) + kill.check_accounts(a, b, in_flight), [])
+        self.assertEqual(kill.check_history(encryptors) + kill.check_accounts(a, b, most_burned), [])
+
+    def fail_call(self, call, error, when):
+        trace, under = self.traced(call, error, when)
+        encryptors = self.start_under_load(under)
+        code = self.a.process.wait(timeout=90)  # strace's is its tracee's
+        self.assertEqual(code, EXIT_IO, self.a.log.read_text()[-2000:])
+        self.assertEqual(trace.read_text().count("(INJECTED)"), 1)
+        self.assertIn("the outcome of a commit is unknown", self.a.log.read_text())
+        self.a.start().wait_until_up()
+        self.judge(encryptors, 2 * len(encryptors) * kill.MAX_KEYS * kill.KEY_BITS)
 
     def test_a_failed_sync_is_final(self):
         self.fail_call("fdatasync", "EIO", random.randint(60, 120))
@@ -89,6 +97,17 @@ class FailedCalls(LabTest):
 
     def test_a_file_system_that_became_read_only_is_final(self):
         self.fail_call("pwrite64", "EROFS", random.randint(300, 600))
+
+    def test_calls_that_are_interrupted_are_made_again(self):
+        trace, under = self.traced("pwrite64", "EINTR", "20+10")
+        encryptors = self.start_under_load(under)
+        wait_for(lambda: trace.read_text().count("(INJECTED)") >= 20, "calls are interrupted", 60)
+        self.judge(encryptors, 0)
+        self.assertIsNone(self.a.process.poll())
+        children = pathlib.Path(f"/proc/{self.a.process.pid}/task/{self.a.process.pid}/children").read_text().split()
+        for child in children:  # strace alone would leave it behind
+            os.kill(int(child), signal.SIGTERM)
+        self.assertEqual(self.a.process.wait(timeout=20), 0)
 
 
 class SmallDisk(LabTest):
@@ -151,8 +170,8 @@ class SmallDisk(LabTest):
         self.assertEqual(self.a.stop(), 0)
         subprocess.run(["mount", "-o", "remount,ro", self.a.state], check=True)
         code, text = self.refusal()
-        self.assertEqual(code, EXIT_IO, text)
-        self.assertIn("Read-only file system", text)
+        self.assertEqual(code, EXIT_CONFIG, text)
+        self.assertIn(f"{self.a.state}: its file system is read-only", text)
 
 
 class TheLog(LabTest):
