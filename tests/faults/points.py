@@ -84,7 +84,8 @@ class Round:
             wait_for(lambda: self.ended() or self.store_open(), f"{self}: open again")
             return [f"{self}: ended with {self.victim.process.returncode}"] if self.ended() else []
         wanted = -signal.SIGKILL if self.action == "kill" else EXIT_IO
-        code = self.victim.process.wait(timeout=20)
+        wait_for(self.ended, f"{self}: ends")
+        code = self.victim.process.returncode
         return [] if code == wanted and self.hit.exists() else [f"{self}: ended with {code}, not {wanted}"]
 
 
