@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -220,13 +221,18 @@ void Daemon::apply(Config config, Parts parts) {
   config_.replace(std::move(config));
 }
 
-// Written aside and renamed, so that whoever waits for the file reads all of it.
+// Written aside and renamed, so that whoever waits for the file reads all of it. One that says so already stays: a full
+// disk need not be written to for it.
 Daemon::Started Daemon::write_ports() const {
   const fs::path file = config_.get()->state_dir / kPortsFile;
   const fs::path aside = fs::path(file).concat(".new");
   const Ports bound = ports();
+  const std::string text =
+      fmt::format("{{\"sae\":{},\"peer\":{},\"operator\":{}}}\n", bound.sae, bound.peer, bound.operators);
+  std::ifstream in(file);
+  if (std::string(std::istreambuf_iterator<char>(in), {}) == text) return {};
   std::ofstream out(aside, std::ios::trunc);
-  out << fmt::format("{{\"sae\":{},\"peer\":{},\"operator\":{}}}\n", bound.sae, bound.peer, bound.operators);
+  out << text;
   out.close();
   std::error_code error;
   if (out) fs::rename(aside, file, error);

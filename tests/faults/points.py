@@ -2,7 +2,7 @@
 """A daemon dies, fails or meets a full disk at each named failpoint under load; then the history must hold and the bits must add up.
 
 Each round arms one failpoint at one of two daemons, waits until it was reached, and starts the daemon anew. Encryptors ask and fetch all the
-while; what they wrote down is judged as in tests/kill/run.py. A failpoint that no round reaches is a fault of its own.
+while; what they wrote down is judged as in tests/kill/run.py (T38). A failpoint that no round reaches is a fault of its own.
 """
 
 import argparse
