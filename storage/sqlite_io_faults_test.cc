@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include <cstdlib>
 #include <functional>
 #include <iostream>
 
@@ -21,11 +20,6 @@ namespace {
 using HowLong = FaultVfs::HowLong;
 
 constexpr std::uint64_t kLeftInTheLog = 4;
-
-bool tries_all() {
-  const char* const said = std::getenv("QKMS_FAULTS");
-  return said != nullptr && std::string_view(said) == "all";
-}
 
 // Enough for checkpoints, and for the log to begin anew.
 std::uint64_t commits() { return tries_all() ? 25 : 9; }

@@ -1,4 +1,4 @@
-// The write-ahead log of a store that was not closed, before SQLite reads it.
+// The write-ahead log of a store that was not closed, and what SQLite does not do for it.
 #pragma once
 
 #include <filesystem>
@@ -18,7 +18,8 @@ inline std::filesystem::path log_of(const std::filesystem::path& file) { return 
 // as they were, so a power cut in the middle leaves the log no worse. The database file needs none of this: what a
 // checkpoint could not sync is still in the log, and the next checkpoint writes it again.
 //
-// Goes through SQLite's default VFS, so that tests see it. Nobody else may have the store open.
+// Goes through SQLite's default VFS, so that tests see it. The caller has the store open in exclusive locking mode and
+// commits nothing meanwhile.
 Result<void> settle_log(const std::filesystem::path& file);
 
 }  // namespace qkms::storage

@@ -2,8 +2,8 @@
 // store called durable is there all the same. So it is when a sync has failed before, and the cache says what the disk
 // has not. Planted mistakes show that the test would notice.
 //
-// Every N is tried, except after a sync that failed: there the steps grow. QKMS_FAULTS=all tries every N with more seeds,
-// and after a failed sync every second one. QKMS_SEED=n begins at that seed.
+// Every N is tried, except after a sync that failed: there the steps grow. QKMS_FAULTS=all tries every N with more
+// seeds, and after a failed sync every second one. QKMS_SEED=n begins at that seed.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -18,11 +18,6 @@ namespace qkms::storage {
 namespace {
 
 constexpr std::uint64_t kCommits = 9;
-
-bool tries_all() {
-  const char* const said = std::getenv("QKMS_FAULTS");
-  return said != nullptr && std::string_view(said) == "all";
-}
 
 std::uint64_t first_seed() {
   const char* const said = std::getenv("QKMS_SEED");

@@ -135,11 +135,12 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   if (!lock) return std::unexpected(lock.error());
   if (at_failpoint(Failpoint::kStoreOpen) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
-  if (Result<void> settled = settle_log(file); !settled) return about(file, settled.error());
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
   std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(*lock), std::move(*database), std::move(master_key)));
   if (Result<void> prepared = store->prepare(); !prepared) return about(file, prepared.error());
+  // Now that SQLite holds the file's lock, and before anybody acts upon what was read.
+  if (Result<void> settled = settle_log(file); !settled) return about(file, settled.error());
   store->places_ = {FilePlace(file), FilePlace(log_of(file))};
   return store;
 }

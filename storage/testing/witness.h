@@ -11,6 +11,9 @@
 
 namespace qkms::storage {
 
+// Whether the run leaves nothing out: QKMS_FAULTS=all, as ./dev faults sets it.
+bool tries_all();
+
 class Witness {
  public:
   // The store in `file` holds `commits` commits of the history, durably.
