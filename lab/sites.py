@@ -6,6 +6,7 @@ SAE over one kept connection. Loopback only; everything that was started is ende
 
 import http.client
 import json
+import os
 import pathlib
 import re
 import signal
@@ -82,10 +83,11 @@ class Kme:
         text = CONFIGURATION.format(name=self.name, state=self.state, **ports, **files)
         self.configuration.write_text(text + sections)
 
-    def start(self):
+    def start(self, under=(), environment=None):
+        """`under` is a command that runs the daemon, for example strace; `environment` are variables besides those there are."""
         with self.log.open("ab") as log:
-            command = [self.lab.qkmsd, "--config", self.configuration]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            command = [*under, self.lab.qkmsd, "--config", self.configuration]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
         return self
 
     def wait_until_up(self):
@@ -111,19 +113,24 @@ class Kme:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=20)
 
-    def metrics(self):
-        """{(metric, labels as sorted tuple): value} of the operator listener."""
+    def ask_operator(self, path, method="GET"):
+        """(status, text) of the operator listener."""
         context = ssl.create_default_context(cafile=str(self.lab.pki / "operator-ca.crt"))
         context.load_cert_chain(self.lab.pki / "operator" / "admin.crt", self.lab.pki / "operator" / "admin.key")
         connection = http.client.HTTPSConnection("127.0.0.1", self.ports["operator"], context=context, timeout=10)
         try:
-            connection.request("GET", "/metrics")
+            connection.request(method, path)
             answer = connection.getresponse()
-            if answer.status != 200:
-                raise LabError(f"/metrics answered {answer.status}")
-            return parse_metrics(answer.read().decode())
+            return answer.status, answer.read().decode()
         finally:
             connection.close()
+
+    def metrics(self):
+        """{(metric, labels as sorted tuple): value} of the operator listener."""
+        status, text = self.ask_operator("/metrics")
+        if status != 200:
+            raise LabError(f"/metrics answered {status}")
+        return parse_metrics(text)
 
     def ledger(self, peer):
         """{category: bits} of the reservoir shared with `peer`."""

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "certs/identity.h"
 #include "certs/pem_file.h"
 #include "certs/tls_context.h"
@@ -51,8 +53,8 @@ Result<void> check_state_dir(const fs::path& folder) {
     return refuse(folder, "no such folder, and the one above it is not there either");
   }
   if (status.type() != fs::file_type::directory) return refuse(folder, "not a folder");
-  if (access(folder.c_str(), R_OK | W_OK | X_OK) != 0) return refuse(folder, "this user may not write there");
-  return {};
+  if (access(folder.c_str(), R_OK | W_OK | X_OK) == 0) return {};
+  return refuse(folder, errno == EROFS ? "its file system is read-only" : "this user may not write there");
 }
 
 Result<void> check_master_key(const fs::path& file) {

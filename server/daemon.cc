@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/text.h"
+#include "server/failpoint_store.h"
 #include "server/log.h"
 #include "server/version.h"
 #include "storage/master_key.h"
@@ -117,9 +120,11 @@ Daemon::Started Daemon::start_all() {
 
 void Daemon::stop() {
   if (std::exchange(stopped_, true)) return;
+  at_failpoint(Failpoint::kShutdownBegin);
   if (reloader_) reloader_->stop();
   const std::chrono::milliseconds drain(config_.get()->limits.drain_ms);
   if (sae_listener_) sae_listener_->stop(drain);
+  at_failpoint(Failpoint::kShutdownDrained);
   if (operator_listener_) operator_listener_->stop(std::chrono::milliseconds(0));
   for (auto& running : drivers_) running.driver->stop();
   if (transport_) transport_->stop();
@@ -135,18 +140,19 @@ Daemon::Started Daemon::open_store() {
   auto store = storage::SqliteStore::open(config->store_file(), std::move(*master_key),
                                           {.keyring = config->keyring_file, .epochs = {}});
   if (!store) return failure_of(store.error());
-  store_ = std::move(*store);
-  for (const storage::Quarantined& group : store_->quarantined()) {
+  sqlite_store_ = store->get();
+  store_ = with_failpoints(std::move(*store));
+  for (const storage::Quarantined& group : sqlite_store_->quarantined()) {
     spdlog::error("the store's rows of {} are not those that were written last ({}); all {} are dropped", group.name,
                   group.why, group.rows);
   }
-  if (store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
-  store_->keep_audit_bytes(std::uint64_t{config->audit_keep_mib} << 20);
+  if (sqlite_store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
+  sqlite_store_->keep_audit_bytes(std::uint64_t{config->audit_keep_mib} << 20);
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
   if (!node) return failure_of(node.error());
   EngineOutlet& outlet = *this;
   engine_ = std::make_unique<EngineThread>(std::move(*node), outlet, config->limits.engine_queue);
-  for (const storage::Quarantined& group : store_->quarantined()) {
+  for (const storage::Quarantined& group : sqlite_store_->quarantined()) {
     audit({.action = api::AuditAction::kQuarantine,
            .actor = config->id.str(),
            .subject = group.name,
@@ -171,7 +177,9 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   operators.state_dir = config->state_dir;
   operators.observe = [this] { return observe(); };
   operators.reload = [this](std::string who, Reloader::Completion done) { reload(std::move(who), std::move(done)); };
-  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) { return store_->read_audit(first, bytes); };
+  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) {
+    return sqlite_store_->read_audit(first, bytes);
+  };
   operator_routes_ = std::make_unique<OperatorRoutes>(std::move(operators), *engine_, metrics_);
   sae_routes_ = std::make_unique<SaeRoutes>(*engine_, metrics_, SaeSettings{config->extensions, config->answers});
   io_threads_ = std::make_unique<http::IoThreads>(config->limits.io_threads);
@@ -240,7 +248,9 @@ Reloader::Outcome Daemon::apply_file() {
   if (const auto files = check_files(*config); !files) return refuse(files.error());
   auto parts = make_parts(*config);
   if (!parts) return refuse(parts.error());
+  at_failpoint(Failpoint::kReloadBeforeApply);
   apply(std::move(*config), std::move(*parts));
+  at_failpoint(Failpoint::kReloadAfterApply);
   ++reloads_;
   spdlog::info("the configuration is reloaded{}{}",
                waiting.empty() ? "" : "; these options wait for the next start: ", fmt::join(waiting, ", "));
@@ -260,13 +270,18 @@ void Daemon::apply(Config config, Parts parts) {
   config_.replace(std::move(config));
 }
 
-// Written aside and renamed, so that whoever waits for the file reads all of it.
+// Written aside and renamed, so that whoever waits for the file reads all of it. One that says so already stays: a full
+// disk need not be written to for it.
 Daemon::Started Daemon::write_ports() const {
   const fs::path file = config_.get()->state_dir / kPortsFile;
   const fs::path aside = fs::path(file).concat(".new");
   const Ports bound = ports();
+  const std::string text =
+      fmt::format("{{\"sae\":{},\"peer\":{},\"operator\":{}}}\n", bound.sae, bound.peer, bound.operators);
+  std::ifstream in(file);
+  if (std::string(std::istreambuf_iterator<char>(in), {}) == text) return {};
   std::ofstream out(aside, std::ios::trunc);
-  out << fmt::format("{{\"sae\":{},\"peer\":{},\"operator\":{}}}\n", bound.sae, bound.peer, bound.operators);
+  out << text;
   out.close();
   std::error_code error;
   if (out) fs::rename(aside, file, error);
@@ -313,12 +328,13 @@ void Daemon::state_changed(kms::Node::State state) {
       spdlog::warn("the store is open again");
       return;
     case kms::Node::State::kClosed:
-      spdlog::error("the store is closed: no key goes out until it can be written again");
+      spdlog::error("the store is closed: no key goes out until it can be written again: {}", sqlite_store_->trouble());
       return;
     case kms::Node::State::kDead:
       break;
   }
-  spdlog::critical("the outcome of a commit is unknown: the daemon ends, and a new start will find out");
+  spdlog::critical("the outcome of a commit is unknown: the daemon ends, and a new start will find out: {}",
+                   sqlite_store_->trouble());
   dead_ = true;
   on_death_();
 }

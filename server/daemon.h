@@ -90,7 +90,8 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   OsRandom random_;
   Metrics metrics_;
   NoticeLog notice_log_;
-  std::unique_ptr<storage::SqliteStore> store_;
+  std::unique_ptr<kms::Store> store_;
+  storage::SqliteStore* sqlite_store_ = nullptr;  // store_, or what is in it; for the engine's thread
   std::unique_ptr<EngineThread> engine_;
   std::unique_ptr<peer::Transport> transport_;
   std::unique_ptr<SaeRoutes> sae_routes_;

@@ -1,8 +1,11 @@
 #include "server/engine_thread.h"
 
+#include <algorithm>
 #include <chrono>
 #include <iterator>
 #include <utility>
+
+#include "base/failpoint.h"
 
 namespace qkms::server {
 namespace {
@@ -14,6 +17,10 @@ constexpr std::size_t kMaxBatch = 1024;
 
 const Error kStopped{ErrorCode::kClosed, "the daemon is stopping"};
 const Error kRestarted{ErrorCode::kClosed, "the engine started afresh after a failed commit"};
+
+bool has_frame(const std::vector<kms::Event>& events) {
+  return std::ranges::any_of(events, [](const auto& event) { return std::holds_alternative<kms::PeerFrame>(event); });
+}
 
 bool is_session_change(const kms::Event& event) {
   return std::holds_alternative<kms::PeerUp>(event) || std::holds_alternative<kms::PeerDown>(event);
@@ -147,6 +154,7 @@ void EngineThread::run() {
     work_between();
     const Millis now = clock_.now();
     std::vector<kms::Event> events = register_batch(std::move(items), now);
+    if (is_armed(Failpoint::kPeerReceived) && has_frame(events)) at_failpoint(Failpoint::kPeerReceived);
     if (!events.empty()) release(node_->step(std::move(events), now));
     note_state();
     const std::lock_guard lock(mutex_);
@@ -179,7 +187,9 @@ void EngineThread::release_effects(kms::Effects effects) {
     auto waiting = waiting_requests_.extract(reply.token);
     if (waiting) waiting.mapped()(std::move(reply.reply));
   }
+  if (!effects.sends.empty()) at_failpoint(Failpoint::kPeerBeforeSend);
   for (kms::SendEffect& send : effects.sends) outlet_.send(std::move(send));
+  if (!effects.sends.empty()) at_failpoint(Failpoint::kPeerAfterSend);
   for (kms::CloseEffect& close : effects.closes) outlet_.close(std::move(close));
   for (const kms::Notice& notice : effects.notices) outlet_.notice(notice);
   for (kms::ReportEffect& report : effects.reports) {

@@ -12,6 +12,7 @@
 #include "api/etsi014/request.h"
 #include "api/etsi014/response.h"
 #include "api/etsi014/target.h"
+#include "base/failpoint.h"
 #include "server/error_response.h"
 
 namespace qkms::server {
@@ -191,6 +192,8 @@ void SaeRoutes::handle(const http::Client& client, http::Request request, http::
   // Shared, since the responder is needed again should the queue be full.
   const auto reply_to = std::make_shared<http::Responder>(std::move(respond));
   const auto queued = engine_.request(std::move(*engine_request), [reply_to, finish, method](kms::SaeReply reply) {
+    if (method == Method::kEncKeys) at_failpoint(Failpoint::kGetKeyBeforeReply);
+    if (method == Method::kDecKeys) at_failpoint(Failpoint::kGetByIdBeforeReply);
     (*reply_to)([finish, method, reply = std::move(reply)]() {
       return finish(method, std::visit([](const auto& one) { return answer(one); }, reply));
     });

@@ -74,6 +74,17 @@ Result<void> replace_file(const std::filesystem::path& file, std::span<const std
   return {};
 }
 
+bool FilePlace::holds() {
+  struct stat status{};
+  const bool there = ::stat(path_.c_str(), &status) == 0;
+  if (!seen_ && there) {
+    seen_ = true;
+    device_ = status.st_dev;
+    inode_ = status.st_ino;
+  }
+  return !seen_ || (there && status.st_dev == device_ && status.st_ino == inode_);
+}
+
 Result<void> fill_random(std::span<std::uint8_t> out) {
   while (!out.empty()) {
     const ssize_t got = ::getrandom(out.data(), out.size(), 0);

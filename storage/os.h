@@ -36,6 +36,19 @@ class FileDescriptor {
   int number_;
 };
 
+// Notices that the file at a path is no longer the one that was there.
+class FilePlace {
+ public:
+  explicit FilePlace(std::filesystem::path path) : path_(std::move(path)) { static_cast<void>(holds()); }
+  // One stat(). A file that was not there at first is taken as it is when it comes.
+  bool holds();
+
+ private:
+  std::filesystem::path path_;
+  bool seen_ = false;
+  std::uint64_t device_ = 0, inode_ = 0;
+};
+
 // "<what> <path>: <what errno says>". Reads errno, so call it first.
 inline std::unexpected<Error> system_failure(std::string_view what, const std::filesystem::path& path) {
   const int number = errno;

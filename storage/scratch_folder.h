@@ -10,8 +10,9 @@ namespace qkms::storage {
 
 class ScratchFolder {
  public:
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "qkms-XXXXXX").string();
+  // In `parent`; by itself where TMPDIR says.
+  explicit ScratchFolder(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    std::string name = (parent / "qkms-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
     path_ = name;
   }
@@ -26,5 +27,12 @@ class ScratchFolder {
  private:
   std::filesystem::path path_;
 };
+
+// Where thousands of small stores are made fast: in memory, unless TMPDIR says where.
+inline std::filesystem::path fast_disk() {
+  const std::filesystem::path memory = "/dev/shm";
+  const bool said = std::getenv("TMPDIR") != nullptr;
+  return !said && std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
+}
 
 }  // namespace qkms::storage

@@ -29,7 +29,19 @@ Result<std::unique_ptr<Database>> Database::open(const std::filesystem::path& fi
   if (connection == nullptr) return fail(ErrorCode::kIo, "no memory to open " + file.string());
   sqlite3_extended_result_codes(connection, 1);
   if (code != SQLITE_OK) return database->failure(code);
+  sqlite3_wal_hook(connection, note_log_pages, database.get());
   return database;
+}
+
+int Database::note_log_pages(void* self, sqlite3*, const char*, int pages) {
+  static_cast<Database*>(self)->log_pages_ = static_cast<std::uint32_t>(pages);
+  return SQLITE_OK;
+}
+
+Result<void> Database::checkpoint() {
+  const int code = sqlite3_wal_checkpoint_v2(connection_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (code != SQLITE_OK) return failure(code);
+  return {};
 }
 
 std::unexpected<Error> Database::failure(int code) {

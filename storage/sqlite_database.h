@@ -28,6 +28,14 @@ class Database {
   Result<void> execute(const char* sql);
   Result<std::int64_t> query_number(const char* sql);
 
+  // Pages in the write-ahead log after the last commit. SQLite's own checkpoints are off, because it keeps their errors
+  // to itself: whoever commits has to call checkpoint() now and then.
+  std::uint32_t log_pages() const { return log_pages_; }
+  // Copies the log's pages to the database file and syncs it, so that the next commit begins the log anew.
+  Result<void> checkpoint();
+  // From now on, closing the connection neither checkpoints nor removes the log.
+  void leave_log() { sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
+
   bool in_transaction() const { return sqlite3_get_autocommit(connection_.get()) == 0; }
   bool read_only() const { return sqlite3_db_readonly(connection_.get(), "main") != 0; }
 
@@ -44,9 +52,11 @@ class Database {
     void operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
   };
   explicit Database(sqlite3* connection) : connection_(connection) {}
+  static int note_log_pages(void* self, sqlite3* connection, const char* schema, int pages);
 
   std::unique_ptr<sqlite3, Close> connection_;
   int failure_code_ = SQLITE_OK;
+  std::uint32_t log_pages_ = 0;
 };
 
 // Numbers of 64 bits go in and out bit by bit: above 2^63 they are negative in SQL and sort before the others.

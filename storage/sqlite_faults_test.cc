@@ -12,63 +12,26 @@
 #include <functional>
 #include <random>
 
-#include "storage/store_bench.h"
+#include "storage/scratch_folder.h"
+#include "storage/testing/history.h"
 
 namespace qkms::storage {
 namespace {
 
-using kms::Changes;
 using kms::CommitOutcome;
 using testing::HasSubstr;
 
-// The history that every test here writes: commit i says so in several tables, and takes away what commit i - kKept
-// brought.
-constexpr std::uint64_t kKept = 5;
-
-Changes change(std::uint64_t i, std::size_t assignment_bytes = 32) {
-  Changes changes;
-  changes.node = sample_node();
-  changes.node->record_limit = i;
-  changes.new_extents.emplace_back(sample_extent("KME-B", i), bits(64, static_cast<std::uint8_t>(i)));
-  changes.put_assignments.push_back(sample_assignment("KME-B", i));
-  changes.put_assignments.back().bits = bits(assignment_bytes, static_cast<std::uint8_t>(i));
-  changes.new_outbox.push_back({kme("KME-B"), i, api::Void{.record = i}});
-  if (i > kKept) {
-    changes.dropped_extents = {{kme("KME-B"), i - kKept}};
-    changes.dropped_assignments = {{kme("KME-B"), i - kKept}};
-    changes.acknowledged_outbox = {{kme("KME-B"), i - kKept}};
-  }
-  return changes;
-}
-
-// How far the history has come, after checking that the store holds exactly what that many commits leave.
+// How far the history has come. Fails the test when the store holds what no number of commits leaves.
 std::uint64_t check_history(kms::Store& store) {
-  const kms::Snapshot snapshot = store.load_all().value();
-  const std::uint64_t last = snapshot.node.record_limit;
-  const std::uint64_t first = last > kKept ? last - kKept + 1 : 1;
-  EXPECT_EQ(snapshot.unreadable, 0U);
-  EXPECT_EQ(snapshot.extents.size(), last - first + 1);
-  EXPECT_EQ(snapshot.outbox.size(), last - first + 1);
-  kms::Needs needs;
-  for (std::uint64_t i = first > 1 ? first - 1 : 1; i <= last + 1; ++i) {
-    needs.extent_bits.insert({kme("KME-B"), i});
-    needs.assignments.insert({kme("KME-B"), i});
-  }
-  const kms::Loaded loaded = store.load(needs).value();
-  EXPECT_EQ(loaded.unreadable, 0U);
-  EXPECT_EQ(loaded.extent_bits.size(), last - first + 1);
-  EXPECT_EQ(loaded.assignments.size(), last - first + 1);
-  for (const auto& [key, found] : loaded.extent_bits) {
-    EXPECT_TRUE(key.id >= first && key.id <= last);
-    EXPECT_TRUE(found.equals(bits(64, static_cast<std::uint8_t>(key.id))));
-  }
-  return last;
+  const auto found = read_history(store);
+  EXPECT_TRUE(found) << found.error();
+  return found.value_or(0);
 }
 
 class SqliteFaults : public testing::Test {
  protected:
   std::unique_ptr<SqliteStore> open() {
-    Result<std::unique_ptr<SqliteStore>> store = SqliteStore::open(file_, bits(32, 1));
+    Result<std::unique_ptr<SqliteStore>> store = open_history(file_);
     EXPECT_TRUE(store) << store.error().text;
     return std::move(store.value());
   }
@@ -76,7 +39,7 @@ class SqliteFaults : public testing::Test {
   // Commits large changes until one is not durable. Gives how many were, and what the other one was.
   static std::pair<std::uint64_t, CommitOutcome> commit_until_trouble(SqliteStore& store) {
     for (std::uint64_t i = 1; i < 1000; ++i) {
-      const CommitOutcome outcome = store.commit(change(i, 100'000));
+      const CommitOutcome outcome = store.commit(history_commit(i, 100'000));
       if (outcome != CommitOutcome::kDurable) return {i - 1, outcome};
     }
     return {1000, CommitOutcome::kDurable};
@@ -107,10 +70,10 @@ TEST_F(SqliteFaults, FailsCleanlyAboveItsPageLimitAndGoesOnBelowIt) {
   EXPECT_EQ(outcome, CommitOutcome::kFailed);
   EXPECT_THAT(store->trouble(), HasSubstr("full"));
   EXPECT_EQ(check_history(*store), durable);
-  EXPECT_EQ(store->commit(change(durable + 1, 100'000)), CommitOutcome::kFailed) << "as long as it lasts";
+  EXPECT_EQ(store->commit(history_commit(durable + 1, 100'000)), CommitOutcome::kFailed) << "as long as it lasts";
 
   ASSERT_TRUE(store->limit_pages(0));
-  EXPECT_EQ(store->commit(change(durable + 1, 100'000)), CommitOutcome::kDurable);
+  EXPECT_EQ(store->commit(history_commit(durable + 1, 100'000)), CommitOutcome::kDurable);
   EXPECT_EQ(store->trouble(), "");
   EXPECT_EQ(check_history(*store), durable + 1);
   store.reset();
@@ -140,7 +103,7 @@ TEST_F(SqliteFaults, FailsCleanlyOnAFullDiskAndGoesOnWhenThereIsSpace) {
     EXPECT_EQ(check_history(*store), durable);
 
     std::filesystem::remove(ballast);
-    EXPECT_EQ(store->commit(change(durable + 1, 100'000)), CommitOutcome::kDurable);
+    EXPECT_EQ(store->commit(history_commit(durable + 1, 100'000)), CommitOutcome::kDurable);
     store.reset();
     EXPECT_EQ(check_history(*open()), durable + 1);
     return 0;
@@ -168,7 +131,7 @@ TEST_F(SqliteFaults, LatchesAfterAWriteErrorAndARestartFindsAllOrNothing) {
     limit_files(RLIM_INFINITY);
     EXPECT_EQ(store->load_all().error().code, ErrorCode::kClosed);
     EXPECT_EQ(store->load({}).error().code, ErrorCode::kClosed);
-    EXPECT_EQ(store->commit(change(durable + 1)), CommitOutcome::kFailed);
+    EXPECT_EQ(store->commit(history_commit(durable + 1)), CommitOutcome::kFailed);
 
     store.reset();
     const std::uint64_t found = check_history(*open());
@@ -180,12 +143,12 @@ TEST_F(SqliteFaults, LatchesAfterAWriteErrorAndARestartFindsAllOrNothing) {
 
 // The child: goes on with the history and says so on the pipe, commit by commit, until it is killed.
 [[noreturn]] void write_history(const std::filesystem::path& file, int pipe) {
-  Result<std::unique_ptr<SqliteStore>> store = SqliteStore::open(file, bits(32, 1));
+  Result<std::unique_ptr<SqliteStore>> store = open_history(file);
   if (!store) ::_exit(2);
   std::uint64_t i = (*store)->load_all().value().node.record_limit;
   for (;;) {
     ++i;
-    if ((*store)->commit(change(i)) != CommitOutcome::kDurable) ::_exit(3);
+    if ((*store)->commit(history_commit(i)) != CommitOutcome::kDurable) ::_exit(3);
     if (::write(pipe, &i, sizeof i) != sizeof i) ::_exit(4);
   }
 }

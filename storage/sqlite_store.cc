@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cassert>
 
+#include "base/failpoint.h"
 #include "storage/master_key.h"
+#include "storage/sqlite_log.h"
 
 namespace qkms::storage {
 
@@ -16,6 +19,14 @@ using kms::CommitOutcome;
 namespace {
 
 constexpr off_t kMinDatabaseBytes = 512;  // the smallest page of the file format
+
+// A power cut while a store is made may leave a log's header, and no store; SQLite writes more only when the header and
+// the store are on the disk.
+bool log_has_commits(const std::filesystem::path& file) {
+  constexpr off_t kHeaderBytes = 32;
+  struct stat status{};
+  return ::lstat(log_of(file).c_str(), &status) == 0 && status.st_size > kHeaderBytes;
+}
 
 // Before SQLite sees the path: it would answer a directory or an unreadable file with the same few words, and create
 // with other rights.
@@ -29,6 +40,12 @@ Result<void> make_or_check_file(const std::filesystem::path& file) {
   if (exists && status.st_size > 0 && status.st_size < kMinDatabaseBytes) {
     return fail(ErrorCode::kCorrupt, "the store " + file.string() + " is too short to be an SQLite database");
   }
+  // SQLite would take it for a new store, and remove the log.
+  if ((!exists || status.st_size == 0) && log_has_commits(file)) {
+    return fail(ErrorCode::kCorrupt, "the store " + file.string() + " is gone or empty, but its write-ahead log " +
+                                         log_of(file).string() + " is there: put the store back beside it, or move " +
+                                         "the log away too and begin with a new store");
+  }
   const FileDescriptor descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!descriptor.is_open()) return system_failure("cannot open the store", file);
   return exists ? Result<void>{} : sync_folder_of(file);
@@ -40,6 +57,19 @@ std::unexpected<Error> about(const std::filesystem::path& file, const Error& err
 
 std::unexpected<Error> latched_error() {
   return fail(ErrorCode::kClosed, "the outcome of a commit is unknown: the store stays closed until a restart");
+}
+
+// What a failpoint makes of a step.
+Result<void> pass(Failpoint point, Database& database) {
+  switch (at_failpoint(point)) {
+    case Fault::kNone:
+      return {};
+    case Fault::kError:
+      return database.failure(SQLITE_IOERR_WRITE);
+    case Fault::kDiskFull:
+      return database.failure(SQLITE_FULL);
+  }
+  return {};
 }
 
 // Something may have reached the disk, or what did may not stay there.
@@ -76,6 +106,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   assert(master_key.size() == kMasterKeyBytes);
   Result<StoreLock> lock = StoreLock::acquire(file);
   if (!lock) return std::unexpected(lock.error());
+  if (at_failpoint(Failpoint::kStoreOpen) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
@@ -83,6 +114,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   if (Result<void> prepared = store->prepare(file, std::move(master_key), settings); !prepared) {
     return about(file, prepared.error());
   }
+  store->places_ = {FilePlace(file), FilePlace(log_of(file))};
   return store;
 }
 
@@ -122,7 +154,7 @@ Result<kms::Snapshot> SqliteStore::load_all() {
   if (latched_) return latched_error();
   kms::Snapshot snapshot;
   Result<kms::NodeRow> node = tables_->node.load();
-  if (!node) return std::unexpected(node.error());
+  if (!node) return trouble_with(node.error());
   snapshot.node = std::move(*node);
   self_ = snapshot.node.self;
   // The keyring has seen what came after this file: whoever put it back need not have said so.
@@ -132,7 +164,7 @@ Result<kms::Snapshot> SqliteStore::load_all() {
                                        [&] { return tables_->blocks.load(snapshot); },   //
                                        [&] { return tables_->outbox.load(snapshot); },   //
                                        [&] { return tables_->seen_blocks.load(snapshot); });
-  if (!loaded) return std::unexpected(loaded.error());
+  if (!loaded) return trouble_with(loaded.error());
   snapshot.unreadable += dropped_rows_;
   return snapshot;
 }
@@ -147,28 +179,61 @@ Result<kms::Loaded> SqliteStore::load(const kms::Needs& needs) {
         if (!needs.expired_at) return Result<void>{};
         return tables_->assignments.load_expired(*needs.expired_at, loaded, reported_);
       });
-  if (!done) return std::unexpected(done.error());
+  if (!done) return trouble_with(done.error());
   return loaded;
+}
+
+std::unexpected<Error> SqliteStore::trouble_with(const Error& error) {
+  trouble_ = error.text;
+  return std::unexpected(error);
 }
 
 CommitOutcome SqliteStore::commit(Changes changes) {
   if (latched_) return CommitOutcome::kFailed;
   database_->forget_failure();
+  if (Result<void> passed = pass(Failpoint::kStoreBegin, *database_); !passed) return give_up(passed.error(), false);
   sealing_->before_commit();
   if (Result<void> begun = begin_.run(); !begun) return give_up(begun.error(), false);
   const Result<void> applied =
       in_order([&] { return apply(changes); }, [&] { return resealing_->step(); }, [&] { return put_head(); });
   if (!applied) return give_up(applied.error(), false);
+  if (Result<void> passed = pass(Failpoint::kStoreBeforeCommit, *database_); !passed) {
+    return give_up(passed.error(), true);
+  }
   if (Result<void> committed = commit_.run(); !committed) return give_up(committed.error(), true);
+  if (at_failpoint(Failpoint::kStoreAfterCommit) != Fault::kNone) return latch("a failpoint");
+  if (std::ranges::any_of(places_, [](FilePlace& place) { return !place.holds(); })) {
+    return latch("the store or its write-ahead log was removed or replaced while it is open");
+  }
   sealing_->after_commit();
   durable_audit_ = audit_->span();
   if (changes.burned) must_burn_ = false;
   trouble_.clear();
+  return checkpoint_when_due();
+}
+
+// After a commit. A full disk leaves the log as it is, and the next commit tries again. Any other error of writing
+// means that the disk does not do what it says: what was committed is in the log, but only a restart may go on from
+// there.
+CommitOutcome SqliteStore::checkpoint_when_due() {
+  if (database_->log_pages() < checkpoint_pages_) return CommitOutcome::kDurable;
+  Result<void> done = pass(Failpoint::kStoreCheckpoint, *database_);
+  if (done) done = database_->checkpoint();
+  if (done) return CommitOutcome::kDurable;
+  if (is_write_error(database_->failure_code())) return latch(done.error().text);
+  trouble_ = done.error().text;
   return CommitOutcome::kDurable;
 }
 
 Result<void> SqliteStore::put_head() {
   return head_->put(sealing_->keyring().store_id(), sealing_->census(), tables_->names, audit_->span());
+}
+
+CommitOutcome SqliteStore::latch(std::string why) {
+  trouble_ = std::move(why);
+  latched_ = true;
+  database_->leave_log();  // as it is, for the next opening to read
+  return CommitOutcome::kUnknown;
 }
 
 // The order is that of kms::Changes.
@@ -211,12 +276,12 @@ CommitOutcome SqliteStore::give_up(const Error& why, bool at_commit) {
   const int code = database_->failure_code();
   const bool rolled_back = !database_->in_transaction() || rollback_.run().has_value();
   if (!rolled_back || is_write_error(code) || (at_commit && !is_harmless_at_commit(code))) {
-    latched_ = true;
-    return CommitOutcome::kUnknown;
+    return latch(why.text);
   }
   sealing_->after_rollback();
-  // The tables' image of names, blocks and positions may be ahead of what was rolled back.
-  if (Result<void> made = make_tables(); !made) latched_ = true;
+  // The tables' image of names, blocks and positions may be ahead of what was rolled back. Without one only a restart
+  // helps, and that is what "unknown" calls for.
+  if (Result<void> made = make_tables(); !made) return latch(made.error().text);
   return CommitOutcome::kFailed;
 }
 

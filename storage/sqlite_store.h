@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kms/store.h"
 #include "storage/resealing.h"
@@ -28,6 +29,9 @@ struct StoreSettings {
 // <folder of the store>/keyring
 std::filesystem::path keyring_beside(const std::filesystem::path& store);
 
+// 4 MiB: as large as the log may stay (PRAGMA journal_size_limit).
+inline constexpr std::uint32_t kCheckpointPages = 1000;
+
 class SqliteStore final : public kms::Store {
  public:
   // Opens the store, or makes it and its keyring when there is no file or an empty one. `master_key` is kMasterKeyBytes
@@ -41,7 +45,7 @@ class SqliteStore final : public kms::Store {
   Result<kms::Loaded> load(const kms::Needs& needs) override;
   kms::CommitOutcome commit(kms::Changes changes) override;
 
-  // Why the last commit that failed did so, for the operator. Empty when the last one succeeded.
+  // Why the last call that failed did so, for the operator. Empty when the last commit succeeded.
   const std::string& trouble() const { return trouble_; }
 
   // What this opening found amiss and dropped, for the operator.
@@ -57,6 +61,9 @@ class SqliteStore final : public kms::Store {
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
   Result<void> limit_pages(std::uint32_t pages);
 
+  // The log is checkpointed by the commit that brings it to this many pages. For tests; kCheckpointPages by itself.
+  void checkpoint_from(std::uint32_t log_pages) { checkpoint_pages_ = log_pages; }
+
  private:
   SqliteStore(StoreLock lock, std::unique_ptr<Database> database);
   Result<void> prepare(const std::filesystem::path& file, SecretBytes master_key, const StoreSettings& settings);
@@ -66,6 +73,9 @@ class SqliteStore final : public kms::Store {
   Result<void> apply_outbox(const kms::Changes& changes);
   Result<void> put_head();
   kms::CommitOutcome give_up(const Error& why, bool at_commit);
+  kms::CommitOutcome checkpoint_when_due();
+  kms::CommitOutcome latch(std::string why);
+  std::unexpected<Error> trouble_with(const Error& error);
 
   StoreLock lock_;  // first in, last out
   std::unique_ptr<Database> database_;
@@ -83,6 +93,8 @@ class SqliteStore final : public kms::Store {
   KmeId self_;              // as loaded: the audit log names it
   AuditSpan durable_audit_;
   std::uint64_t audit_bytes_ = kDefaultAuditBytes;
+  std::vector<FilePlace> places_;  // of the store and its log
+  std::uint32_t checkpoint_pages_ = kCheckpointPages;
   bool latched_ = false;
   std::string trouble_;
 };

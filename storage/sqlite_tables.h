@@ -122,8 +122,6 @@ class BlockTable {
   Result<void> drop(const LinkId& link, const BlockId& block);
   // The rows are gone in another way.
   void forget_all() { numbers_.clear(); }
-  // The rows are gone in another way.
-  void forget_all() { numbers_.clear(); }
   Result<void> load(kms::Snapshot& snapshot);
 
  private:

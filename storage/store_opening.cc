@@ -3,8 +3,10 @@
 // only after that transaction that the store is there. A crash in between begins again with the same keyring.
 #include "storage/store_opening.h"
 
+#include "base/failpoint.h"
 #include "storage/format1.h"
 #include "storage/sqlite_audit.h"
+#include "storage/sqlite_log.h"
 #include "storage/sqlite_schema.h"
 
 namespace qkms::storage {
@@ -76,6 +78,7 @@ Result<void> run_transaction(Database& database, Found& found, OpenedStore& open
   if (Result<void> begun = database.execute("BEGIN IMMEDIATE"); !begun) return begun;
   if (Result<void> done = bring_up_to_date(database, found, opened); !done) return done;
   if (Result<void> put = put_head(database, *opened.sealing, opened.audit); !put) return put;
+  if (at_failpoint(Failpoint::kStoreMigrate) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   return database.execute("COMMIT");
 }
 
@@ -111,6 +114,8 @@ Result<OpenedStore> open_store(Database& database, const std::filesystem::path& 
   const Result<std::int64_t> version = prepare_schema(database);
   if (!version) return std::unexpected(version.error());
   if (database.read_only()) return fail(ErrorCode::kIo, "it cannot be written to");
+  // Now that SQLite holds the file's lock, and before anybody acts upon what was read: keys are destroyed below.
+  if (Result<void> settled = settle_log(store); !settled) return std::unexpected(settled.error());
   Found found{.version = *version, .format1 = {}, .head = {}};
   if (*version == 1) {
     Result<Format1> keys = Format1::read_keys(database, master_key);  // before a keyring is made for a wrong one

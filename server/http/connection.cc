@@ -12,6 +12,7 @@
 #include <new>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "certs/verify_again.h"
 
 namespace qkms::server::http {
@@ -235,7 +236,13 @@ asio::awaitable<Response> Connection::ask_handler(Request request) {
 // beast::ssl_stream, which flattens into a buffer of its own.
 asio::awaitable<bool> Connection::write(SecretBytes bytes) {
   allow_ms(settings_->limits.write_ms);
-  const asio::const_buffer buffer(bytes.reveal().data(), bytes.size());
+  asio::const_buffer buffer(bytes.reveal().data(), bytes.size());
+  if (is_armed(Failpoint::kResponseMidWrite)) {
+    const asio::const_buffer half(buffer.data(), buffer.size() / 2);
+    co_await asio::async_write(stream_, half, kToken);
+    at_failpoint(Failpoint::kResponseMidWrite);
+    buffer += half.size();
+  }
   const auto [error, bytes_written] = co_await asio::async_write(stream_, buffer, kToken);
   co_return !error && bytes_written == buffer.size();
 }

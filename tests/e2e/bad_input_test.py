@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 from lab_case import BUILD, LabCase
-from sites import Lab, wait_for
+from sites import Lab
 
 
 class BadRequests(LabCase):
@@ -140,39 +140,6 @@ class BadStarts(unittest.TestCase):
         self.a.start().wait_until_up()
         self.expect(75, "in use")
         self.assertIsNone(self.a.process.poll())
-
-
-@unittest.skipUnless(os.geteuid() == 0, "a file system of its own needs root")
-class AFullDisk(unittest.TestCase):
-    def setUp(self):
-        self.scratch = tempfile.TemporaryDirectory()
-        self.lab = Lab(self.scratch.name, BUILD, rate_bps=500_000)
-        self.a = self.lab.kmes["KME-A"]
-        self.a.state.mkdir(mode=0o700)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", self.a.state], check=True)
-
-    def tearDown(self):
-        self.lab.close()
-        subprocess.run(["umount", "-l", self.a.state], check=True)
-        self.scratch.cleanup()
-
-    def test_stops_hand_out_loses_nothing_and_ends_by_itself(self):
-        self.lab.start()
-        self.lab.wait_for_keys(50)
-        client, slave = self.lab.client("SAE-A1"), self.lab.client("SAE-B1")
-        code, given = client.get_key("SAE-B1")
-        self.assertEqual(code, 200)
-        filler = self.a.state / "filler"
-        with filler.open("wb", buffering=0) as out, contextlib.suppress(OSError):
-            while out.write(b"x" * 4096) == 4096:
-                pass
-        wait_for(lambda: client.get_key("SAE-B1")[0] == 503, "hand-out stops", 60)
-        code, error = client.get_key("SAE-B1")
-        self.assertEqual((code, error["details"][0].get("qkms_reason")), (503, "sealed"))
-        self.assertIsNone(self.a.process.poll())
-        filler.unlink()
-        wait_for(lambda: client.get_key("SAE-B1")[0] == 200, "hand-out resumes by itself", 30)
-        self.assertEqual(slave.get_by_ids("SAE-A1", [given["keys"][0]["key_ID"]])[1]["keys"], given["keys"])
 
 
 if __name__ == "__main__":
