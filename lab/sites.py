@@ -72,6 +72,7 @@ class Kme:
         self.configuration = self.folder / "qkmsd.toml"
         self.log = self.folder / "log.json"
         self.process = None
+        self.how = {}  # further arguments of subprocess.Popen
 
     def write_configuration(self, sections):
         files = {}
@@ -85,7 +86,7 @@ class Kme:
     def start(self):
         with self.log.open("ab") as log:
             command = [self.lab.qkmsd, "--config", self.configuration]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.how)
         return self
 
     def wait_until_up(self):
@@ -113,15 +114,20 @@ class Kme:
 
     def metrics(self):
         """{(metric, labels as sorted tuple): value} of the operator listener."""
+        status, text = self.ask_operator("/metrics")
+        if status != 200:
+            raise LabError(f"/metrics answered {status}")
+        return parse_metrics(text)
+
+    def ask_operator(self, path):
+        """(status, text) of the operator listener."""
         context = ssl.create_default_context(cafile=str(self.lab.pki / "operator-ca.crt"))
         context.load_cert_chain(self.lab.pki / "operator" / "admin.crt", self.lab.pki / "operator" / "admin.key")
         connection = http.client.HTTPSConnection("127.0.0.1", self.ports["operator"], context=context, timeout=10)
         try:
-            connection.request("GET", "/metrics")
+            connection.request("GET", path)
             answer = connection.getresponse()
-            if answer.status != 200:
-                raise LabError(f"/metrics answered {answer.status}")
-            return parse_metrics(answer.read().decode())
+            return answer.status, answer.read().decode()
         finally:
             connection.close()
 

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <utility>
 
+#include "base/secret_heap.h"
+#include "certs/wall_clock.h"
 #include "server/log.h"
 #include "storage/master_key.h"
 #include "storage/sqlite_store.h"
@@ -81,6 +83,7 @@ Daemon::~Daemon() { stop(); }
 Daemon::Started Daemon::start_all() {
   const auto config = config_.get();
   if (auto done = make_state_dir(*config); !done) return done;
+  if (auto watching = watch_.start(); !watching) return failure_of(watching.error());
   const auto parts = make_parts(*config);
   if (!parts) return failure(ExitCode::kConfig, parts.error().text);
   expiries_.replace(expiries_of(*parts));
@@ -110,6 +113,7 @@ void Daemon::stop() {
   if (transport_) transport_->stop();
   if (engine_) engine_->stop();
   if (io_threads_) io_threads_->stop();
+  watch_.stop();
 }
 
 Daemon::Started Daemon::open_store() {
@@ -241,6 +245,9 @@ Observed Daemon::observe() const {
   observed.queue_depth = engine_->queue_depth();
   observed.blocks_dropped = blocks_dropped_;
   observed.expiries = *expiries_.get();
+  observed.secret_memory = SecretHeap::of_process().figures();
+  observed.clock_steps = watch_.clock_steps();
+  observed.clock_behind_s = certs::seconds_behind_floor();
   observed.reloads = reloads_;
   observed.reloads_refused = reloads_refused_;
   return observed;

@@ -26,6 +26,7 @@
 #include "server/peer/transport.h"
 #include "server/reloader.h"
 #include "server/sae_routes.h"
+#include "server/watch.h"
 
 namespace qkms::server {
 
@@ -83,6 +84,7 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   std::atomic<std::uint64_t> reloads_ = 0, reloads_refused_ = 0;
   std::atomic<bool> dead_ = false;
   std::atomic<std::uint64_t> blocks_dropped_ = 0;
+  Watch watch_{config_.get()->state_dir};
   OsRandom random_;
   Metrics metrics_;
   NoticeLog notice_log_;

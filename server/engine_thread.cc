@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "base/secret.h"
+
 namespace qkms::server {
 namespace {
 
@@ -131,6 +133,7 @@ void EngineThread::run() {
     std::vector<kms::Event> events = register_batch(std::move(items), now);
     if (!events.empty()) release(node_->step(std::move(events), now));
     note_state();
+    wipe_traces();
     const std::lock_guard lock(mutex_);
     if (state_ == kms::Node::State::kDead) stopping_ = true;
     if (stopping_) break;
