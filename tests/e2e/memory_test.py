@@ -139,6 +139,8 @@ class TwoSilentDaemons(LabCase):
         for kme in self.lab.kmes.values():
             self.assertEqual(search.in_folder(kme.folder), [], "after kill -9")
             self.assertGreater(kme.log.stat().st_size, 500)
+        self.slave.close()
+        self.master.close()
         self.lab.start()
         self.lab.wait_for_keys(50)
         self.fetch(waiting)  # they were there
