@@ -1,15 +1,18 @@
-"""Finds keys in files: as they are, in hexadecimal, and in both kinds of base64 at each of the three places where a group can begin."""
+"""Finds keys in files: as they are, whole and in pieces, in hexadecimal, and in both kinds of base64 at each of the three places where a group can begin."""
 
 import base64
 import mmap
 import pathlib
 
 PAGE_BYTES = 4096
+PIECE_BYTES = 16  # what a vector register holds at least
 
 
 def forms(key):
-    """{name: bytes} of everything that shows all of `key`, or all but the two digits at its ends that base64 shares with neighbours."""
+    """{name: bytes} of everything that shows `key`, a piece of it, or all but the two digits at its ends that base64 shares with neighbours."""
     found = {"raw": key, "hex": key.hex().encode(), "HEX": key.hex().upper().encode()}
+    for at in range(0, len(key) - PIECE_BYTES + 1, PIECE_BYTES):
+        found[f"raw piece at {at}"] = key[at:at + PIECE_BYTES]
     for offset in range(3):
         text = base64.b64encode(bytes(offset) + key)
         first, last = (8 * offset + 5) // 6, 8 * (offset + len(key)) // 6
