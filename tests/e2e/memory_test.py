@@ -9,6 +9,7 @@ import os
 import pathlib
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,7 @@ class TwoSilentDaemons(LabCase):
 
     def setUp(self):
         self.given = {}
+        self.lab.wait_for_keys(1000)
         self.master, self.slave = self.lab.client("SAE-A1"), self.lab.client("SAE-B1")
 
     def get_keys(self, number, size):
@@ -93,8 +95,8 @@ class TwoSilentDaemons(LabCase):
         self.assertEqual({key["key_ID"]: base64.b64decode(key["key"]) for key in answer["keys"]}, keys)
 
     def deliver(self):
-        """Keys of several sizes, one by one and many at once, all fetched. The last answer is the slave's."""
-        for number, size in (*[(1, 256)] * 10, (10, 256), (4, 1024), (2, 4096)):
+        """Keys of several sizes, one by one and many at once, all fetched; the answer of the largest takes several TLS records."""
+        for number, size in (*[(1, 256)] * 6, (32, 4096), (2, 1024), (4, 256), (1, 256)):
             keys = self.get_keys(number, size)
             self.fetch(keys)
             self.given.update(keys)
@@ -156,7 +158,7 @@ class TwoSilentDaemons(LabCase):
             self.assertGreater(metrics[("qkms_secret_memory_bytes", (("state", "used"),))], 0)
 
 
-class OneDaemon(unittest.TestCase):
+class OneProcess(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
@@ -183,7 +185,14 @@ class OneDaemon(unittest.TestCase):
             self.skipTest("this system writes no cores at all")
         self.kme.how = how
         self.kme.start().wait_until_up()
-        self.assertFalse(self.abort(self.kme.process))
+        self.assertFalse(self.abort(self.kme.process), "qkmsd")
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            stem = self.lab.pki / "operator" / "admin"
+            tool = subprocess.Popen([self.lab.qkmsctl, "live", "--url", f"https://127.0.0.1:{silent.getsockname()[1]}",
+                                     "--ca", self.lab.pki / "operator-ca.crt", "--cert", f"{stem}.crt", "--key", f"{stem}.key"], **how)
+            silent.settimeout(20)
+            with silent.accept()[0]:  # it is at work by now
+                self.assertFalse(self.abort(tool), "qkmsctl")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root has a capability to drop")
     def test_says_that_memory_is_not_locked_when_the_system_does_not_let_it(self):

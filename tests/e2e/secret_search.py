@@ -11,7 +11,7 @@ PIECE_BYTES = 16  # what a vector register holds at least
 def forms(key):
     """{name: bytes} of everything that shows `key`, a piece of it, or all but the two digits at its ends that base64 shares with neighbours."""
     found = {"raw": key, "hex": key.hex().encode(), "HEX": key.hex().upper().encode()}
-    for at in range(0, len(key) - PIECE_BYTES + 1, PIECE_BYTES):
+    for at in (0, len(key) - PIECE_BYTES):
         found[f"raw piece at {at}"] = key[at:at + PIECE_BYTES]
     for offset in range(3):
         text = base64.b64encode(bytes(offset) + key)
