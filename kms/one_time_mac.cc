@@ -21,17 +21,6 @@ void require(int ok) {
   if (ok != 1) std::abort();
 }
 
-// libcrypto frees the context as it is, with the key and the last bytes of the block in it: a message of zeroes under a
-// key of zeroes takes their place.
-void forget(EVP_MAC_CTX* context) {
-  constexpr std::array<std::uint8_t, kOneTimeKeyBytes> zeroes{};
-  api::Tag128 tag{};
-  std::size_t tag_size = 0;
-  require(EVP_MAC_init(context, zeroes.data(), zeroes.size(), nullptr));
-  require(EVP_MAC_update(context, zeroes.data(), tag.size() - 1));
-  require(EVP_MAC_final(context, tag.data(), &tag_size, tag.size()));
-}
-
 }  // namespace
 
 api::Tag128 block_tag(const BlockId& id, std::span<const std::uint8_t> bits) {
@@ -50,7 +39,6 @@ api::Tag128 block_tag(const BlockId& id, std::span<const std::uint8_t> bits) {
   require(EVP_MAC_update(context.get(), length.data(), length.size()));
   require(EVP_MAC_update(context.get(), rest.data(), rest.size()));
   require(EVP_MAC_final(context.get(), tag.data(), &tag_size, tag.size()));
-  forget(context.get());
   return tag;
 }
 
