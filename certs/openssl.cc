@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "base/text.h"
+#include "certs/wall_clock.h"
 
 namespace qkms::certs {
 
@@ -38,6 +39,11 @@ std::string time_text(const ASN1_TIME* time) {
   const BioPtr out(BIO_new(BIO_s_mem()));
   ASN1_TIME_print(out.get(), time);
   return text_in(out);
+}
+
+int compare_with_judged_time(const ASN1_TIME* time) {
+  std::time_t now = judged_time();
+  return X509_cmp_time(time, &now);
 }
 
 std::int64_t unix_s(const ASN1_TIME* time) {

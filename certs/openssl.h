@@ -36,6 +36,10 @@ std::string openssl_errors();
 std::string name_text(const X509_NAME* name);
 std::string time_text(const ASN1_TIME* time);
 
+// As X509_cmp_time, with judged_time() of wall_clock.h: below 0 when `time` is that time or before it, above 0 when it
+// is later, 0 when it cannot be read.
+int compare_with_judged_time(const ASN1_TIME* time);
+
 // Seconds since 1970; 0 when the time cannot be read.
 std::int64_t unix_s(const ASN1_TIME* time);
 

@@ -22,10 +22,10 @@ constexpr int kFullName = 0;         // of DIST_POINT_NAME::type
 
 std::unexpected<Error> refuse(std::string text) { return fail(ErrorCode::kInvalid, std::move(text)); }
 
-bool is_past(const ASN1_TIME* time) { return X509_cmp_current_time(time) < 0; }
+bool is_past(const ASN1_TIME* time) { return compare_with_judged_time(time) < 0; }
 
 bool is_current(const X509_CRL* crl) {
-  return is_past(X509_CRL_get0_lastUpdate(crl)) && X509_cmp_current_time(X509_CRL_get0_nextUpdate(crl)) > 0;
+  return is_past(X509_CRL_get0_lastUpdate(crl)) && compare_with_judged_time(X509_CRL_get0_nextUpdate(crl)) > 0;
 }
 
 Text wrong_dates(const X509_CRL* crl) {

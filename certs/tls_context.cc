@@ -8,6 +8,7 @@
 
 #include "certs/pem_file.h"
 #include "certs/revocation.h"
+#include "certs/wall_clock.h"
 
 namespace qkms::certs {
 
@@ -44,6 +45,12 @@ int verify_leaf(int chain_is_good, X509_STORE_CTX* context, std::uint32_t usage)
   return 1;
 }
 
+// In a handshake. verify_again.cc does the same later on.
+int verify_at_judged_time(X509_STORE_CTX* context, void*) {
+  X509_STORE_CTX_set_time(context, 0, judged_time());
+  return X509_verify_cert(context);
+}
+
 int verify_client(int good, X509_STORE_CTX* context) { return verify_leaf(good, context, XKU_SSL_CLIENT); }
 int verify_server(int good, X509_STORE_CTX* context) { return verify_leaf(good, context, XKU_SSL_SERVER); }
 
@@ -77,6 +84,7 @@ Result<SslContextPtr> make_bare_context(const SSL_METHOD* method, TlsMinimum min
   SSL_CTX_set_options(
       raw, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_cert_verify_callback(raw, verify_at_judged_time, nullptr);
   SSL_CTX_set_verify_depth(raw, kMaxChainDepth);
   SSL_CTX_set_max_cert_list(raw, kMaxChainBytes);
   // An idle connection keeps no 34 kB of buffers; and what is sent is the chain in the file, without OpenSSL's
@@ -93,9 +101,9 @@ Result<SslContextPtr> make_bare_context(const SSL_METHOD* method, TlsMinimum min
 Result<void> check_dates(const X509* certificate, const std::filesystem::path& file) {
   const ASN1_TIME* from = X509_get0_notBefore(certificate);
   const ASN1_TIME* to = X509_get0_notAfter(certificate);
-  if (X509_cmp_current_time(from) >= 0)
+  if (compare_with_judged_time(from) >= 0)
     return refuse(fmt::format("{}: not valid before {}", file.string(), time_text(from)));
-  if (X509_cmp_current_time(to) <= 0) return refuse(fmt::format("{}: expired on {}", file.string(), time_text(to)));
+  if (compare_with_judged_time(to) <= 0) return refuse(fmt::format("{}: expired on {}", file.string(), time_text(to)));
   return {};
 }
 

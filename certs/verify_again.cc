@@ -1,5 +1,7 @@
 #include "certs/verify_again.h"
 
+#include "certs/wall_clock.h"
+
 namespace qkms::certs {
 
 namespace {
@@ -19,6 +21,7 @@ bool prepare(X509_STORE_CTX* context, SSL_CTX* now, const SSL* connection, X509*
   X509_VERIFY_PARAM* parameters = X509_STORE_CTX_get0_param(context);
   if (X509_VERIFY_PARAM_set1(parameters, SSL_CTX_get0_param(now)) != 1) return false;
   X509_VERIFY_PARAM_set_auth_level(parameters, SSL_CTX_get_security_level(now));
+  X509_STORE_CTX_set_time(context, 0, judged_time());
   X509_STORE_CTX_set_verify_cb(context, SSL_CTX_get_verify_callback(now));  // the rules for the leaf
   return true;
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/process_guard.h"
 #include "base/text.h"
 #include "cli/commands.h"
 
@@ -77,7 +78,11 @@ int run(std::span<const std::string> words) {
 }  // namespace qkms::cli
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a daemon that hangs up is an error to report, not an end
+  std::signal(SIGPIPE, SIG_IGN);   // a daemon that hangs up is an error to report, not an end
+  if (!qkms::protect_process()) {  // master keys and, in a conformance run, keys pass here
+    std::fprintf(stderr, "qkmsctl: the system does not let this process protect its memory\n");
+    return 1;
+  }
   try {
     const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
     const int status = qkms::cli::run(words);

@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "base/secret.h"
 #include "drivers/simulated_link.h"
 
 namespace qkms::drivers {
@@ -45,6 +46,7 @@ class SimulatedDriver final : public Driver {
       wait_for_next(source, stopping);
       // A refused block is dropped: whoever refuses counts it, and the other end's block expires.
       for (Block& block : source.take_due(wall_ms())) static_cast<void>(sink_.offer(link_, std::move(block)));
+      wipe_traces();
     }
   }
 

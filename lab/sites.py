@@ -73,6 +73,7 @@ class Kme:
         self.configuration = self.folder / "qkmsd.toml"
         self.log = self.folder / "log.json"
         self.process = None
+        self.how = {}  # further arguments of subprocess.Popen
 
     def write_configuration(self, sections):
         files = {}
@@ -87,7 +88,7 @@ class Kme:
         """`under` is a command that runs the daemon, for example strace; `environment` are variables besides those there are."""
         with self.log.open("ab") as log:
             command = [*under, self.lab.qkmsd, "--config", self.configuration]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **{"env": {**os.environ, **(environment or {})}, **self.how})
         return self
 
     def wait_until_up(self):
@@ -113,6 +114,13 @@ class Kme:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=20)
 
+    def metrics(self):
+        """{(metric, labels as sorted tuple): value} of the operator listener."""
+        status, text = self.ask_operator("/metrics")
+        if status != 200:
+            raise LabError(f"/metrics answered {status}")
+        return parse_metrics(text)
+
     def ask_operator(self, path, method="GET"):
         """(status, text) of the operator listener."""
         context = ssl.create_default_context(cafile=str(self.lab.pki / "operator-ca.crt"))
@@ -124,13 +132,6 @@ class Kme:
             return answer.status, answer.read().decode()
         finally:
             connection.close()
-
-    def metrics(self):
-        """{(metric, labels as sorted tuple): value} of the operator listener."""
-        status, text = self.ask_operator("/metrics")
-        if status != 200:
-            raise LabError(f"/metrics answered {status}")
-        return parse_metrics(text)
 
     def ledger(self, peer):
         """{category: bits} of the reservoir shared with `peer`."""

@@ -92,7 +92,7 @@ struct Config {
   ServerLimits limits;
   LogLevel log_level = LogLevel::kInfo;
   std::uint32_t audit_keep_mib = 1024;  // of the audit log, in the store
-  kms::Policy policy;  // self, peers, links, homes, allowed, keys, timing, capacity
+  kms::Policy policy;                   // self, peers, links, homes, allowed, keys, timing, capacity
 };
 
 // Reads and checks a configuration. Errors name file, line, option and the accepted values; all problems found are in

@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "base/failpoint.h"
+#include "base/secret_heap.h"
 #include "base/text.h"
+#include "certs/wall_clock.h"
 #include "server/failpoint_store.h"
 #include "server/log.h"
 #include "server/version.h"
@@ -94,6 +96,7 @@ Daemon::~Daemon() { stop(); }
 Daemon::Started Daemon::start_all() {
   const auto config = config_.get();
   if (auto done = make_state_dir(*config); !done) return done;
+  if (auto watching = watch_.start(); !watching) return failure_of(watching.error());
   const auto parts = make_parts(*config);
   if (!parts) return failure(ExitCode::kConfig, parts.error().text);
   expiries_.replace(expiries_of(*parts));
@@ -131,6 +134,7 @@ void Daemon::stop() {
   if (engine_ && !dead_ && reloader_) audit({.action = api::AuditAction::kStop, .actor = config_.get()->id.str()});
   if (engine_) engine_->stop();
   if (io_threads_) io_threads_->stop();
+  watch_.stop();
 }
 
 Daemon::Started Daemon::open_store() {
@@ -303,6 +307,9 @@ Observed Daemon::observe() const {
   observed.queue_depth = engine_->queue_depth();
   observed.blocks_dropped = blocks_dropped_;
   observed.expiries = *expiries_.get();
+  observed.secret_memory = SecretHeap::of_process().figures();
+  observed.clock_steps = watch_.clock_steps();
+  observed.clock_behind_s = certs::seconds_behind_floor();
   observed.reloads = reloads_;
   observed.reloads_refused = reloads_refused_;
   return observed;

@@ -26,6 +26,7 @@
 #include "server/peer/transport.h"
 #include "server/reloader.h"
 #include "server/sae_routes.h"
+#include "server/watch.h"
 #include "storage/sqlite_store.h"
 
 namespace qkms::server {
@@ -87,6 +88,7 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   std::atomic<bool> dead_ = false;
   bool stopped_ = false;
   std::atomic<std::uint64_t> blocks_dropped_ = 0;
+  Watch watch_{config_.get()->state_dir};
   OsRandom random_;
   Metrics metrics_;
   NoticeLog notice_log_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/failpoint.h"
+#include "base/secret.h"
 
 namespace qkms::server {
 namespace {
@@ -157,6 +158,7 @@ void EngineThread::run() {
     if (is_armed(Failpoint::kPeerReceived) && has_frame(events)) at_failpoint(Failpoint::kPeerReceived);
     if (!events.empty()) release(node_->step(std::move(events), now));
     note_state();
+    wipe_traces();
     const std::lock_guard lock(mutex_);
     if (state_ == kms::Node::State::kDead) stopping_ = true;
     if (stopping_) break;

@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +11,10 @@
 #include <span>
 #include <string_view>
 
+#include "base/process_guard.h"
+#include "base/secret.h"
+#include "certs/wall_clock.h"
+#include "server/clock_keeper.h"
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/exit_code.h"
@@ -62,13 +64,6 @@ int complain(ExitCode code, std::string_view text) {
   return exit_with(code);
 }
 
-// Key bits are in this process's memory: no core file, no debugger, no file that others may read.
-bool protect_process() {
-  ::umask(077);
-  const rlimit none{0, 0};
-  return ::setrlimit(RLIMIT_CORE, &none) == 0 && ::prctl(PR_SET_DUMPABLE, 0) == 0;
-}
-
 // Signals are taken by sigwait in main alone; so they are blocked before any thread is made.
 sigset_t block_signals() {
   std::signal(SIGPIPE, SIG_IGN);
@@ -81,7 +76,16 @@ sigset_t block_signals() {
   return signals;
 }
 
+// Before certificates are looked at.
+Result<void> know_the_time(const Config& config) {
+  const auto floor = ClockKeeper(ClockKeeper::file_in(config.state_dir)).start(ClockKeeper::read_clocks());
+  if (!floor) return std::unexpected(floor.error());
+  certs::raise_floor(*floor);
+  return {};
+}
+
 int run(std::string_view file) {
+  ::umask(077);  // no file that others may read
   if (!protect_process()) return complain(ExitCode::kIo, "the system does not let this process protect its memory");
   if (!OsRandom::works())
     return complain(ExitCode::kIo, "the operating system gives no random bytes: no keys are safe");
@@ -89,11 +93,13 @@ int run(std::string_view file) {
   auto config = read_config(file);
   if (!config) return complain(ExitCode::kConfig, config.error().text);
   if (auto made = make_state_dir(*config); !made) return complain(made.error().code, made.error().text);
+  if (auto known = know_the_time(*config); !known) return complain(ExitCode::kConfig, known.error().text);
   if (auto files = check_files(*config); !files) return complain(ExitCode::kConfig, files.error().text);
   start_log(config->log_level);
   spdlog::info("qkmsd {} starts", kVersion);
   auto daemon = Daemon::start(std::move(*config), file, [] { ::kill(::getpid(), SIGTERM); });
   if (!daemon) return complain(daemon.error().code, daemon.error().text);
+  wipe_traces();  // this thread opened the store, and will sleep until the end
   int signal = SIGHUP;
   while (signal == SIGHUP) {
     sigwait(&signals, &signal);
@@ -107,6 +113,7 @@ int run(std::string_view file) {
 int check(std::string_view file) {
   const auto config = read_config(file);
   if (!config) return complain(ExitCode::kConfig, config.error().text);
+  if (auto known = know_the_time(*config); !known) return complain(ExitCode::kConfig, known.error().text);
   if (auto files = check_files(*config); !files) return complain(ExitCode::kConfig, files.error().text);
   print(stdout, fmt::format("{}: this configuration of KME {} is good\n", file, config->id.str()));
   return exit_with(ExitCode::kOk);

@@ -162,6 +162,20 @@ void write_expiries(const Observed& observed, Page& page) {
   }
 }
 
+void write_process(const Observed& observed, Page& page) {
+  page.family(
+      MetricType::Gauge, "qkms_secret_memory_bytes",
+      "Memory with key bits: in use; and of the regions around it, locked, and NOT LOCKED so that it may be swapped.");
+  page.value({{"state", "used"}}, observed.secret_memory.used_bytes);
+  page.value({{"state", "locked"}}, observed.secret_memory.locked_bytes);
+  page.value({{"state", "unlocked"}}, observed.secret_memory.unlocked_bytes);
+  page.one(MetricType::Counter, "qkms_wall_clock_steps_total", "How often the wall clock was set while the daemon ran.",
+           observed.clock_steps);
+  page.one(MetricType::Gauge, "qkms_wall_clock_behind_seconds",
+           "How far the wall clock is behind a time that it had reached; certificates are then judged by that time.",
+           static_cast<std::uint64_t>(observed.clock_behind_s));
+}
+
 void write_engine(const Observed& observed, Page& page) {
   page.family(MetricType::Gauge, "qkms_build_info", "Always 1; the version is the label.");
   page.value({{"version", std::string(kVersion)}}, 1);
@@ -226,6 +240,7 @@ void Metrics::noticed(kms::NoticeKind kind) { registry_->notices[static_cast<std
 std::string Metrics::page(const Observed& observed) const {
   Page page;
   write_engine(observed, page);
+  write_process(observed, page);
   write_reservoirs(observed.report, page);
   write_saes(observed.report, page);
   write_expiries(observed, page);

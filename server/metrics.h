@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/secret_heap.h"
 #include "kms/event.h"
 #include "kms/node.h"
 #include "server/http/listener.h"
@@ -36,6 +37,9 @@ struct Observed {
   kms::Report report;
   std::vector<ListenerExpiries> expiries;
   std::uint64_t reloads = 0, reloads_refused = 0;
+  SecretHeap::Figures secret_memory;
+  std::uint64_t clock_steps = 0;
+  std::int64_t clock_behind_s = 0;
 };
 
 // Thread rule: any thread.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -12,6 +11,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "certs/wall_clock.h"
+#include "server/clock_keeper.h"
 #include "server/error_response.h"
 
 namespace qkms::server {
@@ -19,9 +20,6 @@ namespace {
 
 // Below this the store may soon fail to commit.
 constexpr std::uintmax_t kLeastDiskBytes = 64 << 20;
-
-// No build of this is older: a wall clock before it would accept certificates that expired long ago.
-constexpr auto kEarliestWallClock = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
 
 struct Route {
   enum class What { kLive, kReady, kMetrics, kAudit, kReload };
@@ -52,13 +50,19 @@ std::string disk_trouble(const std::filesystem::path& folder) {
   return fmt::format("only {} MiB left in {}", space.available >> 20, folder.string());
 }
 
+std::string clock_trouble() {
+  const std::int64_t behind = certs::seconds_behind_floor();
+  if (behind <= ClockKeeper::kStepS) return "";
+  return fmt::format("the wall clock is {} s behind a time that it had reached; certificates are judged by that time",
+                     behind);
+}
+
 std::string peers_trouble(const kms::Report& report) {
   const bool any = std::ranges::any_of(report.reservoirs, [](const auto& one) { return one.session_up; });
   return any || report.reservoirs.empty() ? "" : "no session with any peer";
 }
 
-std::string readiness_text(const std::vector<Check>& checks, const kms::Report& report,
-                           const std::vector<LinkId>& simulated_links) {
+std::string readiness_text(const std::vector<Check>& checks, const kms::Report& report, const Observed& observed) {
   std::string text;
   for (const Check& check : checks) {
     text += check.trouble.empty() ? fmt::format("[+]{} ok\n", check.name)
@@ -68,16 +72,19 @@ std::string readiness_text(const std::vector<Check>& checks, const kms::Report& 
     text += fmt::format("{} {}\n", one.session_up ? "[+]peer" : "[-]peer",
                         one.peer.str() + (one.session_up ? " ok" : " has no session"));
   }
-  for (const LinkId& link : simulated_links)
+  if (const std::size_t unlocked = observed.secret_memory.unlocked_bytes; unlocked > 0)
+    text += fmt::format("[!]memory {} KiB WITH KEY BITS ARE NOT LOCKED and may be swapped: raise RLIMIT_MEMLOCK\n",
+                        unlocked >> 10);
+  for (const LinkId& link : observed.simulated_links)
     text += fmt::format("[!]link {} IS SIMULATED: its keys are not secret\n", link.str());
   return text;
 }
 
 http::Response ready_response(bool verbose, const std::vector<Check>& checks, const kms::Report& report,
-                              const std::vector<LinkId>& simulated_links) {
+                              const Observed& observed) {
   const bool ready = std::ranges::all_of(checks, [](const Check& check) { return check.trouble.empty(); });
   if (ready && !verbose) return text_response(200, "ok\n");
-  return text_response(ready ? 200 : 503, readiness_text(checks, report, simulated_links));
+  return text_response(ready ? 200 : 503, readiness_text(checks, report, observed));
 }
 
 constexpr std::size_t kAuditPageBytes = 1 << 20;
@@ -117,11 +124,10 @@ std::vector<Check> readiness(kms::Node::State state, const kms::Report& report,
                              const std::filesystem::path& state_dir) {
   const bool open = state == kms::Node::State::kOpen;
   const char* const waits = report.reconciling ? "what it held at the start waits until all peers have been heard" : "";
-  const bool clock = std::chrono::system_clock::now() >= kEarliestWallClock;
   return {
       {"store", open ? waits : "it cannot be trusted at the moment, no key goes out; the log says why"},
       {"peers", open ? peers_trouble(report) : "unknown while the store is closed"},
-      {"clock", clock ? "" : "the wall clock is before 2026"},
+      {"clock", clock_trouble()},
       {"disk", disk_trouble(state_dir)},
   };
 }
@@ -147,7 +153,7 @@ void OperatorRoutes::show_readiness(const http::Request& request, http::Responde
   const bool verbose = request.target.substr(request.target.find('?') + 1).starts_with("verbose");
   answer_with_report(std::move(respond), [this, verbose](const kms::Report& report) {
     return ready_response(verbose, readiness(engine_.state(), report, settings_.state_dir), report,
-                          settings_.observe().simulated_links);
+                          settings_.observe());
   });
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/secret.h"
+
 namespace qkms::server::http {
 
 IoThreads::IoThreads(std::size_t count) {
@@ -16,11 +18,17 @@ IoThreads::IoThreads(std::size_t count) {
   }
 }
 
-// Like io.run(), with the later queue's share in between.
+// Like io.run(), with the later queue's share in between. Before it sleeps, the thread forgets the keys that it
+// handled.
 void IoThreads::Thread::run() {
   while (!io.stopped()) {
-    const bool idle = later.empty() ? io.run_one() == 0 : io.poll_one() == 0;
-    if (later.due() || (idle && !later.empty())) later.run_one();
+    const bool idle = io.poll_one() == 0;
+    if (later.due() || (idle && !later.empty())) {
+      later.run_one();
+    } else if (idle && !io.stopped()) {
+      wipe_traces();
+      io.run_one();
+    }
   }
 }
 

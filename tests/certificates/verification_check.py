@@ -28,6 +28,7 @@ REQUIRED = {
     THE_ONE_FILE: [
         r"SSL_CTX_set_verify\(context->get\(\), SSL_VERIFY_PEER \| SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_client\)",
         r"SSL_CTX_set_verify\(context->get\(\), SSL_VERIFY_PEER, verify_server\)",
+        r"int verify_at_judged_time\([^)]*\) \{\n  X509_STORE_CTX_set_time\(context, 0, judged_time\(\)\);\n  return X509_verify_cert\(context\);\n\}",
     ],
     THE_ACTOR: [r"SSL_CTX_set_verify\(context->get\(\), SSL_VERIFY_PEER, nullptr\)"],
 }
