@@ -109,6 +109,10 @@ std::string_view name_of(AuditAction action) {
       return "store_put_back";
     case AuditAction::kConfiguration:
       return "configuration";
+    case AuditAction::kMasterKey:
+      return "master_key";
+    case AuditAction::kBackup:
+      return "backup";
   }
   return "unknown";
 }

@@ -26,8 +26,10 @@ enum class AuditAction {
   kPairAfresh,     // everything shared with a peer was given up
   kStorePutBack,   // the store was found to be an old copy: everything in it was burned
   kConfiguration,  // another configuration was put in force, or was refused
+  kMasterKey,      // another master key was put in use, or was refused
+  kBackup,         // a copy of the store was made, or failed
 };
-inline constexpr std::size_t kAuditActions = static_cast<std::size_t>(AuditAction::kConfiguration) + 1;
+inline constexpr std::size_t kAuditActions = static_cast<std::size_t>(AuditAction::kBackup) + 1;
 std::string_view name_of(AuditAction action);
 
 // What is empty or 0 does not apply. Never key bits.

@@ -11,6 +11,7 @@
 #include "cli/verify_command.h"
 #include "server/config.h"
 #include "storage/master_key.h"
+#include "storage/store_backup.h"
 
 namespace qkms::cli {
 
@@ -122,6 +123,18 @@ ArgumentSpec audit_arguments() {
   return spec;
 }
 
+Result<void> restore(const Arguments& arguments) {
+  const auto config = server::read_config(arguments.one("--config"));
+  if (!config) return std::unexpected(config.error());
+  const auto store = config->store_file();
+  if (auto restored = storage::restore_store(arguments.one("--from"), store); !restored) return restored;
+  fmt::print(
+      "{}: restored. At its next start the KME burns the keys that are in it, and every pair starts afresh.\n"
+      "The store that was there is {}.before-restore: delete it when all is well, its keys are old too.\n",
+      store.string(), store.string());
+  return {};
+}
+
 Result<void> accept_audit(const Arguments& arguments) {
   if (arguments.positional.front() == "verify" && arguments.has("--file")) return {};
   if (arguments.has("--cert") && arguments.has("--key")) return {};
@@ -151,6 +164,16 @@ std::vector<Command> commands() {
       operator_command("metrics", "Print a daemon's metrics as Prometheus reads them.", "GET", "/metrics"),
       operator_command("reload", "Have a daemon read its configuration again; on an error all stays as it was.", "POST",
                        "/reload"),
+      operator_command("backup", "Have a daemon copy its store, while it runs, into its state folder.", "POST",
+                       "/backup"),
+      operator_command("rotate-master", "Have a daemon take the key that its master key file holds now.", "POST",
+                       "/rotate-master"),
+      {"restore",
+       "Put a backup in the place of a stopped daemon's store; all key material in it will be burned.",
+       {{{"--config", "FILE", Given::kOnce, "The daemon's configuration."},
+         {"--from", "FILE", Given::kOnce, "The backup."}},
+        {}},
+       restore},
       {"audit", "Print a daemon's audit log, export it, or see whether it is whole.", audit_arguments(), audit_log,
        accept_audit},
       conformance::conformance_command(),

@@ -184,6 +184,11 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   operators.read_audit = [this](std::uint64_t first, std::size_t bytes) {
     return sqlite_store_->read_audit(first, bytes);
   };
+  store_commands_ =
+      std::make_unique<StoreCommands>(*engine_, *sqlite_store_, config->state_dir, config->master_key_file);
+  operators.command = [this](StoreCommand command, std::string who, StoreCommands::Answer answer) {
+    store_commands_->run(command, std::move(who), std::move(answer));
+  };
   operator_routes_ = std::make_unique<OperatorRoutes>(std::move(operators), *engine_, metrics_);
   sae_routes_ = std::make_unique<SaeRoutes>(*engine_, metrics_, SaeSettings{config->extensions, config->answers});
   io_threads_ = std::make_unique<http::IoThreads>(config->limits.io_threads);

@@ -26,6 +26,7 @@
 #include "server/peer/transport.h"
 #include "server/reloader.h"
 #include "server/sae_routes.h"
+#include "server/store_commands.h"
 #include "server/watch.h"
 #include "storage/sqlite_store.h"
 
@@ -95,6 +96,7 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   std::unique_ptr<kms::Store> store_;
   storage::SqliteStore* sqlite_store_ = nullptr;  // store_, or what is in it; for the engine's thread
   std::unique_ptr<EngineThread> engine_;
+  std::unique_ptr<StoreCommands> store_commands_;
   std::unique_ptr<peer::Transport> transport_;
   std::unique_ptr<SaeRoutes> sae_routes_;
   std::unique_ptr<OperatorRoutes> operator_routes_;

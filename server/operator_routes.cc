@@ -22,7 +22,7 @@ namespace {
 constexpr std::uintmax_t kLeastDiskBytes = 64 << 20;
 
 struct Route {
-  enum class What { kLive, kReady, kMetrics, kAudit, kReload };
+  enum class What { kLive, kReady, kMetrics, kAudit, kReload, kBackup, kRotateMaster };
   std::string_view path, method;
   What what;
 };
@@ -31,7 +31,9 @@ constexpr Route kRoutes[] = {{"/livez", "GET", Route::What::kLive},
                              {"/readyz", "GET", Route::What::kReady},
                              {"/metrics", "GET", Route::What::kMetrics},
                              {"/audit", "GET", Route::What::kAudit},
-                             {"/reload", "POST", Route::What::kReload}};
+                             {"/reload", "POST", Route::What::kReload},
+                             {"/backup", "POST", Route::What::kBackup},
+                             {"/rotate-master", "POST", Route::What::kRotateMaster}};
 
 http::Response text_response(int status, std::string_view text,
                              std::string_view content_type = "text/plain; charset=utf-8") {
@@ -178,6 +180,14 @@ void OperatorRoutes::reload(const http::Client& client, http::Responder respond)
   });
 }
 
+void OperatorRoutes::command(StoreCommand command, const http::Client& client, http::Responder respond) {
+  settings_.command(command, client.name, [respond = std::move(respond)](Result<std::string> outcome) mutable {
+    respond([outcome = std::move(outcome)]() {
+      return outcome ? text_response(200, *outcome) : text_response(400, outcome.error().text + "\n");
+    });
+  });
+}
+
 void OperatorRoutes::handle(const http::Client& client, http::Request request, http::Responder respond) {
   const auto answer_now = [&](http::Response response) {
     respond([response = std::move(response)]() mutable { return std::move(response); });
@@ -202,6 +212,10 @@ void OperatorRoutes::handle(const http::Client& client, http::Request request, h
       return show_audit(request, std::move(respond));
     case Route::What::kReload:
       return reload(client, std::move(respond));
+    case Route::What::kBackup:
+      return command(StoreCommand::kBackup, client, std::move(respond));
+    case Route::What::kRotateMaster:
+      return command(StoreCommand::kRotateMaster, client, std::move(respond));
   }
 }
 

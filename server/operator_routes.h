@@ -12,6 +12,7 @@
 #include "server/http/handler.h"
 #include "server/metrics.h"
 #include "server/reloader.h"
+#include "server/store_commands.h"
 #include "storage/audit_chain.h"
 
 namespace qkms::server {
@@ -22,6 +23,7 @@ struct OperatorSettings {
   std::function<void(std::string who, Reloader::Completion)> reload;
   // The lines from this number on, about as many bytes of them. Called on the engine's thread.
   std::function<Result<storage::AuditPage>(std::uint64_t first, std::size_t bytes)> read_audit;
+  std::function<void(StoreCommand command, std::string who, StoreCommands::Answer)> command;
 };
 
 // One line of /readyz.
@@ -48,6 +50,7 @@ class OperatorRoutes final : public http::Handler {
   void show_readiness(const http::Request& request, http::Responder respond);
   void show_audit(const http::Request& request, http::Responder respond);
   void reload(const http::Client& client, http::Responder respond);
+  void command(StoreCommand command, const http::Client& client, http::Responder respond);
 
   OperatorSettings settings_;
   EngineThread& engine_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "storage/aead.h"
 #include "storage/big_endian.h"
@@ -101,6 +102,14 @@ Result<EpochId> Keyring::begin_epoch() {
     return std::unexpected(written.error());
   }
   return epoch;
+}
+
+Result<void> Keyring::change_master_key(SecretBytes master_key) {
+  if (master_key.equals(master_key_)) return fail(ErrorCode::kInvalid, "it is the master key that is in use already");
+  SecretBytes before = std::exchange(master_key_, std::move(master_key));
+  Result<void> written = write({}, head_epoch_);
+  if (!written) master_key_ = std::move(before);
+  return written;
 }
 
 Result<void> Keyring::destroy(const std::set<EpochId>& epochs, EpochId head_epoch) {

@@ -33,6 +33,8 @@ class Sealing {
   // Also tells the keyring that this store's head is durable, so that it is never taken for a new store's.
   Result<void> destroy_spent_keys();
 
+  Result<void> change_master_key(SecretBytes master_key) { return keyring_->change_master_key(std::move(master_key)); }
+
   const Keyring& keyring() const { return *keyring_; }
   Sealer& sealer() { return sealer_; }
   Census& census() { return census_; }

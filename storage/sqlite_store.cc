@@ -300,6 +300,16 @@ Result<std::uint64_t> SqliteStore::verify_audit() {
   return audit_->verify();
 }
 
+Result<std::unique_ptr<StoreBackup>> SqliteStore::begin_backup(const std::filesystem::path& file) {
+  if (latched_) return latched_error();
+  return StoreBackup::begin(*database_, file);
+}
+
+Result<void> SqliteStore::change_master_key(SecretBytes master_key) {
+  if (latched_) return latched_error();
+  return sealing_->change_master_key(std::move(master_key));
+}
+
 Result<void> SqliteStore::limit_pages(std::uint32_t pages) {
   constexpr std::uint32_t kSqliteMaximum = 1073741823;
   const std::string sql = "PRAGMA max_page_count = " + std::to_string(pages == 0 ? kSqliteMaximum : pages);

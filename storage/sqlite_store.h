@@ -16,6 +16,7 @@
 #include "storage/resealing.h"
 #include "storage/sqlite_audit.h"
 #include "storage/sqlite_database.h"
+#include "storage/store_backup.h"
 #include "storage/store_lock.h"
 #include "storage/store_opening.h"
 
@@ -57,6 +58,12 @@ class SqliteStore final : public kms::Store {
   void keep_audit_bytes(std::uint64_t bytes);
   Result<AuditPage> read_audit(std::uint64_t first, std::size_t bytes);
   Result<std::uint64_t> verify_audit();
+
+  // A copy of it while it is open: see StoreBackup.
+  Result<std::unique_ptr<StoreBackup>> begin_backup(const std::filesystem::path& file);
+  // From now on the keyring is wrapped under this one, kMasterKeyBytes long; durable on return. Rows stay as they are.
+  // kInvalid: it is the one in use. After an error the old one stays in use.
+  Result<void> change_master_key(SecretBytes master_key);
 
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
   Result<void> limit_pages(std::uint32_t pages);

@@ -1,0 +1,160 @@
+// A copy of a store that goes on, and a store that is put back.
+#include "storage/store_backup.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "storage/sqlite_log.h"
+#include "storage/sqlite_store.h"
+#include "storage/store_bench.h"
+
+namespace qkms::storage {
+namespace {
+
+using kms::Changes;
+using kms::CommitOutcome;
+using testing::HasSubstr;
+
+class StoreBackupTest : public testing::Test {
+ protected:
+  std::unique_ptr<SqliteStore> open() { return SqliteStore::open(file_, bits(32, 1)).value(); }
+  static void put_assignment(SqliteStore& store, std::uint64_t record) {
+    Changes changes;
+    changes.put_assignments.push_back(sample_assignment("KME-B", record));
+    ASSERT_EQ(store.commit(std::move(changes)), CommitOutcome::kDurable);
+  }
+  // With a node, a peer, and more pages than one step copies.
+  static void fill(SqliteStore& store) {
+    Changes changes;
+    changes.node = sample_node();
+    changes.node->restored = false;
+    changes.put_peers.push_back(sample_peer("KME-B"));
+    for (std::uint64_t id = 1; id <= 200; ++id)
+      changes.new_extents.emplace_back(sample_extent("KME-B", id), bits(64, static_cast<std::uint8_t>(id)));
+    for (std::uint64_t record = 1; record <= 2000; ++record)
+      changes.put_assignments.push_back(sample_assignment("KME-B", record));
+    ASSERT_EQ(store.commit(std::move(changes)), CommitOutcome::kDurable);
+  }
+  static std::set<std::uint64_t> assignments_of(SqliteStore& store) {
+    kms::Needs needs;
+    for (std::uint64_t record = 1; record <= 2010; ++record) needs.assignments.insert({kme("KME-B"), record});
+    std::set<std::uint64_t> records;
+    for (const auto& [id, row] : store.load(needs).value().assignments) records.insert(id.record);
+    return records;
+  }
+
+  ScratchFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "store", copy_ = folder_.path() / "copy";
+};
+
+TEST_F(StoreBackupTest, HasWhatIsCommittedWhileItIsMade) {
+  auto store = open();
+  fill(*store);
+  auto backup = store->begin_backup(copy_);
+  ASSERT_TRUE(backup) << backup.error().text;
+  std::uint64_t record = 2001;
+  int steps = 1;
+  for (Result<bool> done = (*backup)->step(); !done.value(); done = (*backup)->step(), ++steps) {
+    EXPECT_FALSE(std::filesystem::exists(copy_));
+    if (record <= 2003) put_assignment(*store, record++);
+  }
+  EXPECT_GT(steps, 2);
+  const auto before = assignments_of(*store);
+  EXPECT_TRUE(before.contains(2002));
+  store.reset();
+  struct stat status{};
+  ASSERT_EQ(::stat(copy_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600U);
+  ASSERT_TRUE(restore_store(copy_, file_));
+  EXPECT_EQ(assignments_of(*open()), before);
+}
+
+TEST_F(StoreBackupTest, LeavesNothingWhenItIsGivenUp) {
+  auto store = open();
+  fill(*store);
+  {
+    auto backup = store->begin_backup(copy_);
+    ASSERT_TRUE(backup);
+    EXPECT_FALSE((*backup)->step().value());
+  }
+  EXPECT_FALSE(std::filesystem::exists(copy_));
+  EXPECT_FALSE(std::filesystem::exists(copy_.string() + ".new"));
+  put_assignment(*store, 2001);
+}
+
+TEST_F(StoreBackupTest, OverwritesNothing) {
+  auto store = open();
+  std::filesystem::copy_file(file_, copy_);
+  const auto backup = store->begin_backup(copy_);
+  ASSERT_FALSE(backup);
+  EXPECT_THAT(backup.error().text, HasSubstr("is there already"));
+}
+
+TEST_F(StoreBackupTest, IsMarkedAsRestoredAndKeepsTheStoreThatWasThere) {
+  auto store = open();
+  fill(*store);
+  store.reset();
+  std::filesystem::copy_file(file_, copy_);
+  store = open();
+  put_assignment(*store, 2001);
+  store.reset();
+  ASSERT_TRUE(restore_store(copy_, file_));
+  store = open();
+  EXPECT_TRUE(store->load_all().value().node.restored);
+  EXPECT_FALSE(assignments_of(*store).contains(2001));
+  store.reset();
+  std::filesystem::rename(file_.string() + ".before-restore", file_);
+  EXPECT_TRUE(assignments_of(*open()).contains(2001));
+}
+
+TEST_F(StoreBackupTest, IsNotRestoredUnderADaemonNorFromWhatIsNoStore) {
+  auto store = open();
+  fill(*store);
+  std::filesystem::copy_file(file_, copy_);
+  const auto busy = restore_store(copy_, file_);
+  ASSERT_FALSE(busy);
+  EXPECT_EQ(busy.error().code, ErrorCode::kClosed);
+  store.reset();
+  const auto missing = restore_store(folder_.path() / "nothing", file_);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+  std::filesystem::copy_file("/proc/self/exe", folder_.path() / "program");
+  EXPECT_FALSE(restore_store(folder_.path() / "program", file_));
+  EXPECT_TRUE(open()->load_all());  // untouched
+}
+
+TEST_F(StoreBackupTest, IsFoundToBeOldByTheKeyringEvenIfNobodySaysSo) {
+  auto store = open();
+  fill(*store);
+  store.reset();
+  std::filesystem::copy_file(file_, copy_);
+  for (int life = 0; life < 2; ++life) put_assignment(*open(), 2001 + static_cast<std::uint64_t>(life));
+  std::filesystem::copy_file(copy_, file_, std::filesystem::copy_options::overwrite_existing);
+  store = open();
+  EXPECT_TRUE(store->is_behind_keyring());
+  EXPECT_TRUE(store->load_all().value().node.restored);
+  Changes burn;
+  burn.burned = true;
+  ASSERT_EQ(store->commit(std::move(burn)), CommitOutcome::kDurable);
+  EXPECT_FALSE(store->load_all().value().node.restored);
+}
+
+TEST_F(StoreBackupTest, AnotherMasterKeyOpensItAndTheOldOneDoesNot) {
+  auto store = open();
+  fill(*store);
+  const auto before = describe(store->load_all().value());
+  EXPECT_EQ(store->change_master_key(bits(32, 1)).error().code, ErrorCode::kInvalid);
+  ASSERT_TRUE(store->change_master_key(bits(32, 2)));
+  put_assignment(*store, 2001);
+  store.reset();
+  const auto old = SqliteStore::open(file_, bits(32, 1));
+  ASSERT_FALSE(old);
+  EXPECT_EQ(old.error().code, ErrorCode::kInvalid);
+  store = SqliteStore::open(file_, bits(32, 2)).value();
+  EXPECT_EQ(describe(store->load_all().value()), before);
+  EXPECT_TRUE(assignments_of(*store).contains(2001));
+}
+
+}  // namespace
+}  // namespace qkms::storage
