@@ -126,7 +126,11 @@ Daemon::Started Daemon::open_store() {
   sqlite_store_ = store->get();
   store_ = with_failpoints(std::move(*store));
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
-  if (!node) return failure_of(node.error());
+  if (!node) {
+    Error error = node.error();
+    if (!sqlite_store_->trouble().empty()) error.text += ": " + sqlite_store_->trouble();
+    return failure_of(error);
+  }
   EngineOutlet& outlet = *this;
   engine_ = std::make_unique<EngineThread>(std::move(*node), outlet, config->limits.engine_queue);
   return {};
