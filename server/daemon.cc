@@ -153,7 +153,11 @@ Daemon::Started Daemon::open_store() {
   if (sqlite_store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
   sqlite_store_->keep_audit_bytes(std::uint64_t{config->audit_keep_mib} << 20);
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
-  if (!node) return failure_of(node.error());
+  if (!node) {
+    Error error = node.error();
+    if (!sqlite_store_->trouble().empty()) error.text += ": " + sqlite_store_->trouble();
+    return failure_of(error);
+  }
   EngineOutlet& outlet = *this;
   engine_ = std::make_unique<EngineThread>(std::move(*node), outlet, config->limits.engine_queue);
   for (const storage::Quarantined& group : sqlite_store_->quarantined()) {

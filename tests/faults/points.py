@@ -79,14 +79,18 @@ class Round:
             return False  # on its way down
 
     def judge_end(self):
-        """A kill is a kill, an error ends the daemon with its exit code, a full disk passes by itself."""
+        """A kill is a kill, an error ends the daemon with its exit code, a full disk passes by itself or refuses a start."""
         if self.action == "full":
             wait_for(lambda: self.ended() or self.store_open(), f"{self}: open again")
-            return [f"{self}: ended with {self.victim.process.returncode}"] if self.ended() else []
+            refused = self.ended() and self.victim.process.returncode == EXIT_IO and "the store cannot be written" in self.last_words()
+            return [f"{self}: ended with {self.victim.process.returncode}: {self.last_words()}"] if self.ended() and not refused else []
         wanted = -signal.SIGKILL if self.action == "kill" else EXIT_IO
         wait_for(self.ended, f"{self}: ends")
         code = self.victim.process.returncode
-        return [] if code == wanted and self.hit.exists() else [f"{self}: ended with {code}, not {wanted}"]
+        return [] if code == wanted and self.hit.exists() else [f"{self}: ended with {code}, not {wanted}: {self.last_words()}"]
+
+    def last_words(self):
+        return self.victim.log.read_text(errors="replace").splitlines()[-1]
 
 
 def actions_of(point, quick):
