@@ -123,6 +123,10 @@ Daemon::Started Daemon::open_store() {
                   group.why, group.rows);
   }
   if ((*store)->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
+  if (const std::string copy = config->store_file().string() + ".v1"; std::filesystem::exists(copy)) {
+    spdlog::warn("{}, kept when the store was brought to another format, opens with the master key alone: delete it",
+                 copy);
+  }
   store_ = std::move(*store);
   auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
   if (!node) return failure_of(node.error());
