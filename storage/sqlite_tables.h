@@ -46,18 +46,18 @@ class RowSeals {
   Result<Sealed> seal(Group group, const AssociatedData& place, Bytes clear);
   Result<Sealed> seal_lastingly(Group group, const AssociatedData& place, Bytes clear);
   Result<SecretBytes> open(const AssociatedData& place, Bytes sealed) { return sealer_.open(place, sealed); }
-  // Drops rows that `select_headers` and `drop` choose alike. (One statement with RETURNING costs twice as much.)
-  template <class... Parameters>
-  Result<void> drop(Group group, Statement& select_headers, Statement& drop_rows, const Parameters&... parameters) {
-    if (Result<void> left = select_headers.for_each(leave(group), parameters...); !left) return left;
-    return drop_rows.run(parameters...);
-  }
   // For Statement::for_each: takes out of the census each row whose seal's header (header_of) is in that column.
   auto leave(Group group, int column = 0) {
     return [this, group, column](Statement& row) -> Result<bool> {
       census_.remove(group, row.blob(column));
       return true;
     };
+  }
+  // Drops rows that `select_headers` and `drop` choose alike. (One statement with RETURNING costs twice as much.)
+  template <class... Parameters>
+  Result<void> drop(Group group, Statement& select_headers, Statement& drop_rows, const Parameters&... parameters) {
+    if (Result<void> left = select_headers.for_each(leave(group), parameters...); !left) return left;
+    return drop_rows.run(parameters...);
   }
 
  private:

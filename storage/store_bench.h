@@ -32,8 +32,9 @@ class MemoryBench final : public Bench {
 
 class SqliteBench final : public Bench {
  public:
-  SqliteBench() { open(); }
+  explicit SqliteBench(const EpochSettings& epochs = {}) : settings_{.keyring = {}, .epochs = epochs} { open(); }
   kms::Store& store() override { return *store_; }
+  const SqliteStore& sqlite_store() const { return *store_; }
   void reopen() override {
     store_.reset();
     open();
@@ -42,7 +43,7 @@ class SqliteBench final : public Bench {
   void spoil(const kms::AssignmentId& id) override { spoil("assignment", "issuer", id.issuer, "record", id.record); }
 
  private:
-  void open() { store_ = SqliteStore::open(file_, bits(32, 1)).value(); }
+  void open() { store_ = SqliteStore::open(file_, bits(32, 1), settings_).value(); }
 
   // Flips a bit of what is sealed, not of the seal: the census counts seals.
   void spoil(const std::string& table, const std::string& kme_column, const KmeId& kme_id,
@@ -67,6 +68,7 @@ class SqliteBench final : public Bench {
     open();
   }
 
+  StoreSettings settings_;
   ScratchFolder folder_;
   std::filesystem::path file_ = folder_.path() / "store";
   std::unique_ptr<SqliteStore> store_;
