@@ -148,8 +148,17 @@ TEST_F(PutBack, WaitsForAnAbsentPeerNoLongerThanItMust) {
   const Millis wait = sites.at("KME-A").policy->timing.reconcile_ms;
   sites.advance(wait - 50);
   expect_all(ErrorCode::kClosed);
+  EXPECT_EQ(sites.refusal("KME-A", get_key("SAE-A1", "SAE-B1")), ErrorCode::kClosed) << "its bits may be with KME-C";
+  const SaeReply status = sites.ask("KME-A", StatusRequest{sae("SAE-A1"), sae("SAE-B1")});
+  EXPECT_EQ(std::get<StatusReply>(status).stored_key_count, 0u);
+  EXPECT_EQ(sites.keys("KME-A", get_key("SAE-A2", "SAE-A1")).ids.size(), 1u) << "new bits, of nobody else";
+  sites.send("KME-A", ReportRequest{1});
+  EXPECT_TRUE(sites.at("KME-A").last_report.reconciling);
   sites.advance(50);
   fetch_all();
+  EXPECT_EQ(sites.keys("KME-A", get_key("SAE-A1", "SAE-B1")).ids.size(), 1u);
+  sites.send("KME-A", ReportRequest{1});
+  EXPECT_FALSE(sites.at("KME-A").last_report.reconciling);
 }
 
 TEST_F(PutBack, WaitsForNobodyWithoutPeers) {

@@ -275,6 +275,22 @@ void Clients::plan_mischief(const Known& known) {
   }
 }
 
+void Clients::store_put_back(std::size_t site) {
+  constexpr std::size_t kLatest = 40;
+  const std::size_t first = known_.size() - std::min(known_.size(), kLatest);
+  for (std::size_t i = first; i < known_.size(); ++i) {
+    const Known& known = known_[i];
+    for (const std::size_t slave : known.slaves) {
+      if (site_of(slave) != site) continue;
+      for (const KeyId& id : known.ids) {
+        if (!context_.random.chance(500)) continue;
+        context_.counts.add(Count::kFetchAgain);
+        fetch_later(context_.random.between(0, 1500), slave, known.master, {id});
+      }
+    }
+  }
+}
+
 // --- the end -------------------------------------------------------------------------------------
 
 void Clients::fetch_the_rest() {

@@ -23,6 +23,8 @@ class Clients {
   void answered(std::size_t site, kms::ReplyEffect reply, Doubt doubt);
   // Whoever waits for this site will not be answered.
   void site_crashed(std::size_t site);
+  // Slaves of this site try for keys that they have had.
+  void store_put_back(std::size_t site);
 
   bool idle() const { return pending_.empty() && planned_ == 0; }
   // Slaves fetch whatever they may still have.

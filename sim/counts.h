@@ -35,7 +35,8 @@ namespace qkms::sim {
                                                                               X(kAskRoute, "ask_route")                \
                                                                                   X(kLevelsSeen, "levels_seen")                        \
   X(kStoreCopied, "store_copied") X(kPutBackMarked, "put_back_marked") X(kPutBackUnmarked, "put_back_unmarked")        \
-  X(kPutBackNoticed, "put_back_noticed") X(kPutBackNoticedAgain, "put_back_noticed_again")
+  X(kFetchAgain, "fetch_again") X(kPutBackNoticed, "put_back_noticed")     \
+  X(kPutBackNoticedAgain, "put_back_noticed_again")
 // clang-format on
 
 enum class Count {

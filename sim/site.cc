@@ -140,6 +140,7 @@ void Site::perhaps_put_back() {
   context_.counts.add(unmarked ? Count::kPutBackUnmarked : Count::kPutBackMarked);
   store_.put_back(unmarked ? storage::MemoryStore::Declared::kNo : storage::MemoryStore::Declared::kYes);
   put_backs.push_back({context_.topology.kmes[index_], copied_at_, context_.scheduler.now(), {}});
+  listener_.put_back(index_);
 }
 
 // Once for each time that it was put back; but a peer may know of a state between two of these times, and tell it late.

@@ -24,6 +24,7 @@ class SiteListener {
   // All sessions of this site are gone, for whatever reason.
   virtual void sessions_lost(std::size_t site) = 0;
   virtual void crashed(std::size_t site) = 0;
+  virtual void put_back(std::size_t site) = 0;
   // Whether a peer would tell this site if its store were put back to its copy now (docs/adr/0015: the promise).
   virtual bool would_hear_of_it(std::size_t site) const = 0;
 };

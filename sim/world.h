@@ -29,6 +29,7 @@ class World final : private SiteListener {
   void released(std::size_t site, kms::Effects effects, Doubt doubt) override;
   void sessions_lost(std::size_t site) override;
   void crashed(std::size_t site) override;
+  void put_back(std::size_t site) override { clients_.store_put_back(site); }
   bool would_hear_of_it(std::size_t site) const override;
 
   void write_terms();
