@@ -1,7 +1,6 @@
 #include "api/audit_line.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "api/json_reader.h"
@@ -10,34 +9,6 @@
 
 namespace qkms::api {
 namespace {
-
-void append_digits(std::string& out, std::uint64_t value, std::size_t width) {
-  const std::string digits = std::to_string(value);
-  out.append(width - std::min(width, digits.size()), '0');
-  out += digits;
-}
-
-// RFC 3339 in UTC, with milliseconds.
-void append_time(std::string& out, std::int64_t wall_ms) {
-  using namespace std::chrono;
-  const sys_time<milliseconds> time{milliseconds(wall_ms)};
-  const sys_days day = floor<days>(time);
-  const year_month_day date(day);
-  const hh_mm_ss clock(time - day);
-  append_digits(out, static_cast<std::uint64_t>(std::max(0, static_cast<int>(date.year()))), 4);
-  for (const unsigned part : {static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day())}) {
-    out += '-';
-    append_digits(out, part, 2);
-  }
-  char before = 'T';
-  for (const auto part : {clock.hours().count(), clock.minutes().count(), clock.seconds().count()}) {
-    out += std::exchange(before, ':');
-    append_digits(out, static_cast<std::uint64_t>(part), 2);
-  }
-  out += '.';
-  append_digits(out, static_cast<std::uint64_t>(clock.subseconds().count()), 3);
-  out += 'Z';
-}
 
 void append_text(std::string& line, std::string_view name, std::string_view text) {
   if (text.empty()) return;
@@ -119,7 +90,7 @@ std::string_view name_of(AuditAction action) {
 
 std::string audit_line(const AuditStamp& stamp, const AuditRecord& record) {
   std::string line = R"({"n":)" + std::to_string(stamp.sequence) + R"(,"time":")";
-  append_time(line, stamp.wall_ms);
+  line += stamp.time;
   line += '"';
   append_text(line, "node", stamp.node);
   append_text(line, "action", name_of(record.action));

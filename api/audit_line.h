@@ -19,7 +19,7 @@ using AuditHash = std::array<std::uint8_t, 32>;
 // What a record gets when it is stored.
 struct AuditStamp {
   std::uint64_t sequence = 0;  // from 1
-  std::int64_t wall_ms = 0;    // since 1970, UTC
+  std::string_view time;       // RFC 3339 in UTC, with milliseconds
   std::string_view node;       // the KME that keeps the log
   AuditHash previous{};        // SHA-256 of the line before, without its end of line; zeroes for the first
 };

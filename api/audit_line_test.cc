@@ -16,7 +16,7 @@ AuditRecord sample() {
 }
 
 TEST(AuditLine, HasItsMembersInOneOrderAndLeavesOutWhatDoesNotApply) {
-  const AuditStamp stamp{7, 1'795'859'999'042, "KME-A", {}};
+  const AuditStamp stamp{7, "2026-11-28T09:59:59.042Z", "KME-A", {}};
   EXPECT_EQ(
       audit_line(stamp, sample()),
       R"({"n":7,"time":"2026-11-28T09:59:59.042Z","node":"KME-A","action":"keys_to_master","actor":"SAE-A1",)"
@@ -26,7 +26,7 @@ TEST(AuditLine, HasItsMembersInOneOrderAndLeavesOutWhatDoesNotApply) {
 }
 
 TEST(AuditLine, TellsItsPlace) {
-  AuditStamp stamp{42, 0, "KME-A", {}};
+  AuditStamp stamp{42, "2026-11-28T09:59:59.042Z", "KME-A", {}};
   stamp.previous.fill(0xa5);
   const auto place = place_of_audit_line(audit_line(stamp, sample()));
   ASSERT_TRUE(place) << place.error().text;
@@ -38,7 +38,7 @@ TEST(AuditLine, IsOneLineOfJsonWhateverItsTextsHold) {
   AuditRecord record = sample();
   record.actor = "a\n{\"n\":1}\x1b[31m\xff\"\\";
   record.reason.assign(2 * kMaxAuditTextBytes, '\n');
-  const std::string line = audit_line({1, 0, "KME-A", {}}, record);
+  const std::string line = audit_line({1, "2026-11-28T09:59:59.042Z", "KME-A", {}}, record);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   EXPECT_EQ(line.find('\x1b'), std::string::npos);
   EXPECT_LT(line.size(), 8 * kMaxAuditTextBytes);

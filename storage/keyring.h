@@ -39,8 +39,8 @@ class Keyring {
   // `head_epoch` goes into the file too: the store's head is durable in that epoch or a later one.
   Result<void> destroy(const std::set<EpochId>& epochs, EpochId head_epoch);
 
-  // The file is wrapped under this one from now on, and what was wrapped under the old one is overwritten. kInvalid: it is
-  // the same. After an error the old one stays.
+  // The file is wrapped under this one from now on, and what was wrapped under the old one is overwritten. kInvalid: it
+  // is the same. After an error the old one stays.
   Result<void> change_master_key(SecretBytes master_key);
 
   // Null when the key was destroyed, or never was.

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ranges>
+#include <utility>
 
 namespace qkms::storage {
 namespace {
@@ -11,9 +11,34 @@ namespace {
 // Rows that one commit may drop: more than one comes in, so the log shrinks, and few enough that no commit gets long.
 constexpr int kMaxDropsPerCommit = 4;
 
-std::int64_t wall_ms() {
+void append_digits(std::string& out, std::uint64_t value, std::size_t width) {
+  const std::string digits = std::to_string(value);
+  out.append(width - std::min(width, digits.size()), '0');
+  out += digits;
+}
+
+// RFC 3339 in UTC, with milliseconds.
+std::string time_now() {
   using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+  const auto time = floor<milliseconds>(system_clock::now());
+  std::string out;
+  const sys_days day = floor<days>(time);
+  const year_month_day date(day);
+  const hh_mm_ss clock(time - day);
+  append_digits(out, static_cast<std::uint64_t>(std::max(0, static_cast<int>(date.year()))), 4);
+  for (const unsigned part : {static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day())}) {
+    out += '-';
+    append_digits(out, part, 2);
+  }
+  char before = 'T';
+  for (const auto part : {clock.hours().count(), clock.minutes().count(), clock.seconds().count()}) {
+    out += std::exchange(before, ':');
+    append_digits(out, static_cast<std::uint64_t>(part), 2);
+  }
+  out += '.';
+  append_digits(out, static_cast<std::uint64_t>(clock.subseconds().count()), 3);
+  out += 'Z';
+  return out;
 }
 
 // Each line of a row, without its end of line.
@@ -67,7 +92,7 @@ Result<void> AuditTable::check_end() {
 Result<void> AuditTable::append(const KmeId& node, const std::vector<api::AuditRecord>& records) {
   if (records.empty()) return {};
   const std::uint64_t first = span_.last.sequence + 1;
-  const std::int64_t now = wall_ms();
+  const std::string now = time_now();
   std::string lines;
   for (const api::AuditRecord& record : records) {
     const std::string line = api::audit_line({span_.last.sequence + 1, now, node.str(), span_.last.hash}, record);

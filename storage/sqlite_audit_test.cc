@@ -85,6 +85,8 @@ TEST_F(SqliteAudit, KeepsRecordsInOrderOverRestarts) {
   EXPECT_THAT(all[2], HasSubstr(R"("n":3,)"));
   EXPECT_THAT(all[2], HasSubstr(R"("reason":"three")"));
   EXPECT_THAT(all[4], HasSubstr(R"("node":"KME-A")"));
+  EXPECT_THAT(all[4], testing::ContainsRegex(
+                          R"("time":"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9][.][0-9]{3}Z")"));
   EXPECT_EQ(store_->verify_audit().value(), 5u);
   EXPECT_EQ(chain.last(), store_->read_audit(1, 1).value().last);
 }
@@ -162,10 +164,10 @@ TEST_F(SqliteAudit, StaysWithinItsSizeAndCanBeFollowedFromWhereItNowBegins) {
 
 TEST(AuditChain, BeginsAnywhereWithoutAnAnchorAndSaysWhereItBreaks) {
   AuditChain chain;
-  const std::string first = api::audit_line({10, 0, "KME-A", {}}, {.action = AuditAction::kStart});
+  const std::string first = api::audit_line({10, "", "KME-A", {}}, {.action = AuditAction::kStart});
   ASSERT_TRUE(chain.follow(first));
-  const std::string second = api::audit_line({11, 0, "KME-A", sha256(first)}, {.action = AuditAction::kStop});
-  const auto skipped = chain.follow(api::audit_line({12, 0, "KME-A", sha256(second)}, {}));
+  const std::string second = api::audit_line({11, "", "KME-A", sha256(first)}, {.action = AuditAction::kStop});
+  const auto skipped = chain.follow(api::audit_line({12, "", "KME-A", sha256(second)}, {}));
   ASSERT_FALSE(skipped);
   EXPECT_THAT(skipped.error().text, HasSubstr("after record 10: the next one there is 12"));
   EXPECT_TRUE(chain.follow(second));
