@@ -1,6 +1,8 @@
 // Which columns of the store hold seals: of every row of these tables one. What goes over all sealed rows (the census
 // at an opening, verifying, migrating, sealing old rows anew) does so by this list, and knows nothing else of the
 // tables.
+//
+// What would surprise: a seal that is not listed here is not counted, so its epoch's key is destroyed under it.
 #pragma once
 
 #include <array>
