@@ -38,7 +38,7 @@ Result<void> move_if_there(const std::filesystem::path& from, const std::filesys
   return system_failure("cannot move", from);
 }
 
-Result<void> copy_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+Result<void> copy_aside(const std::filesystem::path& from, const std::filesystem::path& to) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(from, error))) {
     return fail(ErrorCode::kNotFound, "there is no backup " + from.string());
@@ -112,7 +112,7 @@ Result<void> restore_store(const std::filesystem::path& backup, const std::files
   const Result<StoreLock> lock = StoreLock::acquire(store);
   if (!lock) return std::unexpected(lock.error());
   const std::filesystem::path aside = with_suffix(store, ".new"), before = with_suffix(store, ".before-restore");
-  if (Result<void> copied = copy_file(backup, aside); !copied) return copied;
+  if (Result<void> copied = copy_aside(backup, aside); !copied) return copied;
   if (Result<void> marked = mark_as_restored(aside); !marked) {
     std::error_code ignored;
     std::filesystem::remove(aside, ignored);

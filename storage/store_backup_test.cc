@@ -40,7 +40,8 @@ class StoreBackupTest : public testing::Test {
     kms::Needs needs;
     for (std::uint64_t record = 1; record <= 2010; ++record) needs.assignments.insert({kme("KME-B"), record});
     std::set<std::uint64_t> records;
-    for (const auto& [id, row] : store.load(needs).value().assignments) records.insert(id.record);
+    const kms::Loaded loaded = store.load(needs).value();
+    for (const auto& [id, row] : loaded.assignments) records.insert(id.record);
     return records;
   }
 
