@@ -146,11 +146,27 @@ class Format1Writer {
   std::uint64_t next_nonce_ = 0;
 };
 
+// Format 1 knew no lives and no marks (kms/life.h).
+kms::NodeRow node_of_then() {
+  kms::NodeRow node = sample_node();
+  node.mark_key.clear();
+  node.ordinal = node.life = node.progress = 0;
+  node.restored = false;
+  return node;
+}
+
+kms::PeerRow peer_of_then() {
+  kms::PeerRow peer = sample_peer("KME-B");
+  peer.told = {};
+  peer.heard = {};
+  return peer;
+}
+
 // The same rows through a store of today.
 kms::Changes same_rows() {
   kms::Changes changes;
-  changes.node = sample_node();
-  changes.put_peers = {sample_peer("KME-B")};
+  changes.node = node_of_then();
+  changes.put_peers = {peer_of_then()};
   for (const std::uint64_t id : {1, 2, 3}) {
     changes.new_extents.emplace_back(sample_extent("KME-B", id, 8), bits(64, static_cast<std::uint8_t>(id)));
     changes.new_blocks.push_back(sample_block("link", static_cast<std::uint32_t>(id)));
@@ -164,8 +180,8 @@ kms::Changes same_rows() {
 void write_format1(const std::filesystem::path& file) {
   const SecretBytes master_key = bits(32, 1);
   Format1Writer writer(file, master_key);
-  writer.write(sample_node());
-  writer.write(sample_peer("KME-B"));
+  writer.write(node_of_then());
+  writer.write(peer_of_then());
   for (const std::uint64_t id : {1, 2, 3}) {
     writer.write(sample_extent("KME-B", id, 8), bits(64, static_cast<std::uint8_t>(id)));
     writer.write(sample_block("link", static_cast<std::uint32_t>(id)));

@@ -101,11 +101,13 @@ TEST_F(SqliteDamage, RefusesALogWithoutItsStore) {
 
 TEST_F(SqliteDamage, FindsAPrefixInALogThatIsCutAnywhere) {
   leave(kCheckpointPages);
-  const std::string store = read_file(file_), log = read_file(log_);
+  const auto keyring_file = keyring_beside(file_);
+  const std::string store = read_file(file_), log = read_file(log_), keyring = read_file(keyring_file);
   std::uint64_t last = 0;
   for (std::size_t size = log.size() / 4; size < log.size(); size += 1031) {
     write_file(file_, store);
     write_file(log_, std::string_view(log).substr(0, size));
+    write_file(keyring_file, keyring);  // each opening destroys keys
     auto opened = open_history(file_);
     ASSERT_TRUE(opened) << size << ": " << opened.error().text;
     const auto found = read_history(**opened);

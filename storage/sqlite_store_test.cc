@@ -63,6 +63,10 @@ class SqliteStoreTest : public testing::Test {
     }
     return changes;
   }
+  void begin_anew() {
+    std::filesystem::remove(file_);
+    std::filesystem::remove(keyring_beside(file_));
+  }
   void fill() { ASSERT_EQ(open()->commit(sample_changes()), CommitOutcome::kDurable); }
   static kms::Needs all_rows() {
     kms::Needs needs;
@@ -226,7 +230,7 @@ TEST_F(SqliteStoreTest, OpensNoRowThatWasChanged) {
 TEST_F(SqliteStoreTest, DoesNotRunWithADamagedNodeRow) {
   // The last three: a store must not be able to look as if it had come less far, or further, than it has.
   for (const char* column : {"incarnation", "ordinal", "life", "progress"}) {
-    std::filesystem::remove(file_);
+    begin_anew();
     fill();
     sql("UPDATE node SET " + std::string(column) + " = " + column + " - 1");
     const Result<kms::Snapshot> snapshot = open()->load_all();
@@ -238,14 +242,13 @@ TEST_F(SqliteStoreTest, DoesNotRunWithADamagedNodeRow) {
 // T25. Whoever puts an old file in place must not be able to make it look as if it knew of what came later.
 TEST_F(SqliteStoreTest, KnowsNothingOfWhatAPeerWasToldWhenThatWasChanged) {
   for (const char* column : {"told_ordinal", "told_life", "told_progress"}) {
-    std::filesystem::remove(file_);
+    begin_anew();
     fill();
     sql("UPDATE peer SET " + std::string(column) + " = " + column + " + 1");
     const Result<kms::Snapshot> snapshot = open()->load_all();
     ASSERT_TRUE(snapshot) << column;
-    ASSERT_FALSE(snapshot->peers.empty()) << column;
-    EXPECT_EQ(snapshot->peers.front().told, kms::Told{}) << column;
-    EXPECT_EQ(snapshot->unreadable, snapshot->peers.size()) << column;
+    EXPECT_TRUE(snapshot->peers.empty()) << column;  // so nothing is known of what it was told
+    EXPECT_GT(snapshot->unreadable, 0U) << column;
   }
 }
 

@@ -16,6 +16,8 @@ using kms::Changes;
 using kms::CommitOutcome;
 using testing::HasSubstr;
 
+constexpr std::uint64_t kRecords = 5000;
+
 class StoreBackupTest : public testing::Test {
  protected:
   std::unique_ptr<SqliteStore> open() { return SqliteStore::open(file_, bits(32, 1)).value(); }
@@ -32,13 +34,13 @@ class StoreBackupTest : public testing::Test {
     changes.put_peers.push_back(sample_peer("KME-B"));
     for (std::uint64_t id = 1; id <= 200; ++id)
       changes.new_extents.emplace_back(sample_extent("KME-B", id), bits(64, static_cast<std::uint8_t>(id)));
-    for (std::uint64_t record = 1; record <= 2000; ++record)
+    for (std::uint64_t record = 1; record <= kRecords; ++record)
       changes.put_assignments.push_back(sample_assignment("KME-B", record));
     ASSERT_EQ(store.commit(std::move(changes)), CommitOutcome::kDurable);
   }
   static std::set<std::uint64_t> assignments_of(SqliteStore& store) {
     kms::Needs needs;
-    for (std::uint64_t record = 1; record <= 2010; ++record) needs.assignments.insert({kme("KME-B"), record});
+    for (std::uint64_t record = 1; record <= kRecords + 10; ++record) needs.assignments.insert({kme("KME-B"), record});
     std::set<std::uint64_t> records;
     const kms::Loaded loaded = store.load(needs).value();
     for (const auto& [id, row] : loaded.assignments) records.insert(id.record);
@@ -54,15 +56,15 @@ TEST_F(StoreBackupTest, HasWhatIsCommittedWhileItIsMade) {
   fill(*store);
   auto backup = store->begin_backup(copy_);
   ASSERT_TRUE(backup) << backup.error().text;
-  std::uint64_t record = 2001;
+  std::uint64_t record = kRecords + 1;
   int steps = 1;
   for (Result<bool> done = (*backup)->step(); !done.value(); done = (*backup)->step(), ++steps) {
     EXPECT_FALSE(std::filesystem::exists(copy_));
-    if (record <= 2003) put_assignment(*store, record++);
+    if (record <= kRecords + 3) put_assignment(*store, record++);
   }
   EXPECT_GT(steps, 2);
   const auto before = assignments_of(*store);
-  EXPECT_TRUE(before.contains(2002));
+  EXPECT_TRUE(before.contains(kRecords + 2));
   store.reset();
   struct stat status{};
   ASSERT_EQ(::stat(copy_.c_str(), &status), 0);
@@ -81,7 +83,7 @@ TEST_F(StoreBackupTest, LeavesNothingWhenItIsGivenUp) {
   }
   EXPECT_FALSE(std::filesystem::exists(copy_));
   EXPECT_FALSE(std::filesystem::exists(copy_.string() + ".new"));
-  put_assignment(*store, 2001);
+  put_assignment(*store, kRecords + 1);
 }
 
 TEST_F(StoreBackupTest, OverwritesNothing) {
@@ -98,15 +100,17 @@ TEST_F(StoreBackupTest, IsMarkedAsRestoredAndKeepsTheStoreThatWasThere) {
   store.reset();
   std::filesystem::copy_file(file_, copy_);
   store = open();
-  put_assignment(*store, 2001);
+  put_assignment(*store, kRecords + 1);
   store.reset();
+  ASSERT_TRUE(restore_store(copy_, file_));
+  const std::filesystem::path before = file_.string() + ".before-restore";
+  std::filesystem::rename(file_, copy_);
+  std::filesystem::rename(before, file_);  // the way back, as long as nothing has been started
+  EXPECT_TRUE(assignments_of(*open()).contains(kRecords + 1));
   ASSERT_TRUE(restore_store(copy_, file_));
   store = open();
   EXPECT_TRUE(store->load_all().value().node.restored);
-  EXPECT_FALSE(assignments_of(*store).contains(2001));
-  store.reset();
-  std::filesystem::rename(file_.string() + ".before-restore", file_);
-  EXPECT_TRUE(assignments_of(*open()).contains(2001));
+  EXPECT_FALSE(assignments_of(*store).contains(kRecords + 1));
 }
 
 TEST_F(StoreBackupTest, IsNotRestoredUnderADaemonNorFromWhatIsNoStore) {
@@ -130,7 +134,7 @@ TEST_F(StoreBackupTest, IsFoundToBeOldByTheKeyringEvenIfNobodySaysSo) {
   fill(*store);
   store.reset();
   std::filesystem::copy_file(file_, copy_);
-  for (int life = 0; life < 2; ++life) put_assignment(*open(), 2001 + static_cast<std::uint64_t>(life));
+  for (int life = 0; life < 2; ++life) put_assignment(*open(), kRecords + 1 + static_cast<std::uint64_t>(life));
   std::filesystem::copy_file(copy_, file_, std::filesystem::copy_options::overwrite_existing);
   store = open();
   EXPECT_TRUE(store->is_behind_keyring());
@@ -147,14 +151,14 @@ TEST_F(StoreBackupTest, AnotherMasterKeyOpensItAndTheOldOneDoesNot) {
   const auto before = describe(store->load_all().value());
   EXPECT_EQ(store->change_master_key(bits(32, 1)).error().code, ErrorCode::kInvalid);
   ASSERT_TRUE(store->change_master_key(bits(32, 2)));
-  put_assignment(*store, 2001);
+  put_assignment(*store, kRecords + 1);
   store.reset();
   const auto old = SqliteStore::open(file_, bits(32, 1));
   ASSERT_FALSE(old);
   EXPECT_EQ(old.error().code, ErrorCode::kInvalid);
   store = SqliteStore::open(file_, bits(32, 2)).value();
   EXPECT_EQ(describe(store->load_all().value()), before);
-  EXPECT_TRUE(assignments_of(*store).contains(2001));
+  EXPECT_TRUE(assignments_of(*store).contains(kRecords + 1));
 }
 
 }  // namespace

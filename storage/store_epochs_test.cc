@@ -220,8 +220,8 @@ TEST_F(StoreEpochs, NeverRepeatAKeyAndNoncePairAfterARestore) {
   const auto collect = [&] {
     const auto ring = Keyring::read(ring_, bits(32, 1)).value();
     const auto database = Database::open(file_).value();
-    for (const char* select :
-         {"SELECT bits FROM assignment", "SELECT id_key FROM node", "SELECT seal FROM peer", "SELECT seal FROM head"}) {
+    for (const char* select : {"SELECT bits FROM assignment", "SELECT secrets FROM node", "SELECT seal FROM peer",
+                               "SELECT seal FROM head"}) {
       ASSERT_TRUE(Statement(*database, select).for_each([&](Statement& row) -> Result<bool> {
         const Sealed blob(row.blob(0).begin(), row.blob(0).end());
         if (!seen.insert(blob).second) return true;
