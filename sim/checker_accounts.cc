@@ -24,6 +24,17 @@ void check_own(const Account& a, std::vector<Violation>& violations) {
   }
 }
 
+void check_audit(const Account& a, std::vector<Violation>& violations) {
+  if (a.burned_in_audit && *a.burned_in_audit != a.burned) {
+    violations.push_back({Rule::kAccounted, fmt::format("{} towards {}: {} bits are burned, the audit log has {}",
+                                                        a.kme.str(), a.peer.str(), a.burned, *a.burned_in_audit)});
+  }
+  if (a.burns_without_reason > 0) {
+    violations.push_back({Rule::kAccounted, fmt::format("{} towards {}: {} burns in the audit log have no reason",
+                                                        a.kme.str(), a.peer.str(), a.burns_without_reason)});
+  }
+}
+
 // Whether both ends know all that came in. A store that was put back has forgotten some of it.
 enum class Memory { kWhole, kPutBack };
 
@@ -56,6 +67,7 @@ void check_nothing_held(const Account& a, std::vector<Violation>& violations) {
 void check_books(const History& history, std::vector<Violation>& violations) {
   for (const Account& a : history.accounts) {
     check_own(a, violations);
+    check_audit(a, violations);
     if (history.all_expired) check_nothing_held(a, violations);
     for (const Account& b : history.accounts) {
       if (a.kme >= b.kme || b.kme != a.peer || a.kme != b.peer) continue;

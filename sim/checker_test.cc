@@ -478,6 +478,16 @@ TEST_F(Checker, FindsBitsHeldForKeysThatAreNoMore) {
   expect(Rule::kAccounted);
 }
 
+TEST_F(Checker, FindsAnAuditLogThatDoesNotTellOfAllBurns) {
+  history_.accounts[0].burned_in_audit = history_.accounts[0].burned;
+  expect_none();
+  history_.accounts[0].burns_without_reason = 1;
+  expect(Rule::kAccounted);
+  history_.accounts[0].burns_without_reason = 0;
+  *history_.accounts[0].burned_in_audit += 8;
+  expect(Rule::kAccounted);
+}
+
 TEST_F(Checker, FindsEndsThatDisagree) {
   const auto move = [&](std::uint64_t Account::* column) {
     history_.accounts[0].*column += 8;

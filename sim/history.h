@@ -147,6 +147,8 @@ struct Account {
   bool session_up = false;
   std::uint64_t in = 0, macs = 0, quarantined = 0, available_own = 0, available_peer = 0, in_flight = 0, held = 0,
                 delivered = 0, pads = 0, burned = 0, expired = 0, waiting_messages = 0;
+  std::optional<std::uint64_t> burned_in_audit;  // what the KME's audit log has of burns of these bits
+  std::uint64_t burns_without_reason = 0;        // records of it
 };
 
 // After the end of all faults: could this master get a key for this slave?

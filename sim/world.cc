@@ -144,14 +144,40 @@ bool World::at_rest() {
   });
 }
 
+namespace {
+
+void add_audit(const std::vector<api::AuditRecord>& log, Account& account) {
+  account.burned_in_audit = 0;
+  for (const api::AuditRecord& record : log) {
+    if (record.action != api::AuditAction::kBurn || record.subject != account.peer.str()) continue;
+    *account.burned_in_audit += record.bits;
+    account.burns_without_reason += record.reason.empty() ? 1 : 0;
+  }
+}
+
+}  // namespace
+
 void World::write_accounts() {
   for (std::size_t site = 0; site < sites_.size(); ++site) {
     for (const kms::ReservoirReport& report : reports_[site].reservoirs) {
       const kms::Ledger& l = report.ledger;
-      context_.history.accounts.push_back({context_.topology.kmes[site], report.peer, report.session_up, l.in, l.macs,
-                                           l.quarantined, report.available_own_bits, report.available_peer_bits,
-                                           l.in_flight, l.held, l.delivered, l.pads, l.burned, l.expired,
-                                           report.outbox});
+      context_.history.accounts.push_back({context_.topology.kmes[site],
+                                           report.peer,
+                                           report.session_up,
+                                           l.in,
+                                           l.macs,
+                                           l.quarantined,
+                                           report.available_own_bits,
+                                           report.available_peer_bits,
+                                           l.in_flight,
+                                           l.held,
+                                           l.delivered,
+                                           l.pads,
+                                           l.burned,
+                                           l.expired,
+                                           report.outbox,
+                                           {}});
+      add_audit(sites_[site]->disk().audit_log(), context_.history.accounts.back());
     }
   }
 }
