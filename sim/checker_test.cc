@@ -44,8 +44,8 @@ class Checker : public testing::Test {
     history_.blocks.push_back(std::move(block));
     history_.calls.push_back(get_key({1, 2}, device(32, 64)));
     history_.calls.push_back(fetch(kSlave, {1}, device(32, 32), 200));
-    Account a{kA, kB, true, 512 * 8, 256, 0, 1000, 2000, 0, 0, 512, 0, 328, 0, 0};
-    Account b{kB, kA, true, 512 * 8, 256, 0, 2000, 1000, 0, 256, 256, 0, 328, 0, 0};
+    Account a{kA, kB, true, 512 * 8, 256, 0, 1000, 2000, 0, 0, 512, 0, 328, 0, 0, {}};
+    Account b{kB, kA, true, 512 * 8, 256, 0, 2000, 1000, 0, 256, 256, 0, 328, 0, 0, {}};
     history_.accounts = {a, b};
     history_.probes.push_back({kMaster, kSlave, Answer::kKeys});
   }
