@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <deque>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -81,23 +82,28 @@ Result<void> print(const std::string& line) {
   return {};
 }
 
-Result<void> print_from(const AskDaemon& ask, std::uint64_t first) {
-  const auto printed = for_each_record(ask, first, print);
-  return printed ? Result<void>{} : std::unexpected(printed.error());
-}
-
 Result<void> tail(const Arguments& arguments, const AskDaemon& ask) {
   const auto lines = number_of(arguments, "--lines", 10);
   if (!lines) return std::unexpected(lines.error());
   const auto end = page_from(ask, INT64_MAX);
   if (!end) return std::unexpected(end.error());
-  return print_from(ask, end->end > *lines ? end->end - *lines + 1 : 1);
+  std::deque<std::string> last;  // the log may grow while it is read
+  const auto keep = [&](const std::string& line) -> Result<void> {
+    last.push_back(line);
+    if (last.size() > *lines) last.pop_front();
+    return {};
+  };
+  const auto read = for_each_record(ask, end->end > *lines ? end->end - *lines + 1 : 1, keep);
+  if (!read) return std::unexpected(read.error());
+  for (const std::string& line : last) fmt::print("{}\n", line);
+  return {};
 }
 
 Result<void> export_all(const Arguments& arguments, const AskDaemon& ask) {
   const auto first = number_of(arguments, "--from", 1);
   if (!first) return std::unexpected(first.error());
-  return print_from(ask, *first);
+  const auto printed = for_each_record(ask, *first, print);
+  return printed ? Result<void>{} : std::unexpected(printed.error());
 }
 
 // --- verify

@@ -1,5 +1,6 @@
 """What the tests of the built programs share: a fresh pair of KMEs for each class of tests."""
 
+import http.client
 import os
 import pathlib
 import sys
@@ -44,6 +45,17 @@ class LabCase(unittest.TestCase):
     def tearDownClass(cls):
         cls.lab.close()
         cls.scratch.cleanup()
+
+    def answer(self, ask):
+        """The first (code, body) that is not 503 from a daemon that may just have started: what it held at its start waits for its peers."""
+        def answered():
+            try:
+                code, body = ask()
+                return code != 503 and (code, body)
+            except (OSError, http.client.HTTPException):
+                return False
+
+        return sites.wait_for(answered, "an answer", 60)
 
     def accounts(self):
         """Both ledgers once they agree; fails the test when they never do."""

@@ -2,13 +2,11 @@
 """What an operator does with a store: back it up while it runs, restore it, and change the key that wraps its keyring. Threat T25: none of
 the keys that were delivered after a backup is delivered again from it."""
 
-import http.client
 import stat
 import subprocess
 import unittest
 
 from lab_case import BUILD, LabCase
-from sites import wait_for
 
 QKMSCTL = BUILD / "cli" / "qkmsctl"
 
@@ -27,17 +25,6 @@ class Operator(LabCase):
         pki, port = self.lab.pki, self.kme.ports["operator"]
         return self.qkmsctl(*command.split(), *arguments, "--url", f"https://127.0.0.1:{port}", "--ca", pki / "operator-ca.crt", "--cert",
                             pki / "operator" / "admin.crt", "--key", pki / "operator" / "admin.key", "--timeout", "60", expected=expected)
-
-    def answer(self, ask):
-        """The first answer that is not "later", from a daemon that may just be starting."""
-        def answered():
-            try:
-                code, body = ask()
-                return code != 503 and (code, body)
-            except (OSError, http.client.HTTPException):
-                return False
-
-        return wait_for(answered, "an answer", 60)
 
     def restart(self):
         self.kme.start().wait_until_up()
