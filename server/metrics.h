@@ -1,5 +1,5 @@
 // Counters of the daemon, and the page that Prometheus reads. Names, units and labels are documented in
-// docs/metrics.md. What the engine, the listeners and the transport count themselves is read when the page is asked
+// docs/operations.md. What the engine, the listeners and the transport count themselves is read when the page is asked
 // for.
 #pragma once
 
