@@ -84,6 +84,10 @@ std::string_view name_of(AuditAction action) {
       return "master_key";
     case AuditAction::kBackup:
       return "backup";
+    case AuditAction::kSeal:
+      return "seal";
+    case AuditAction::kUnseal:
+      return "unseal";
   }
   return "unknown";
 }

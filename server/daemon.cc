@@ -151,7 +151,7 @@ Daemon::Started Daemon::open_store() {
                   group.why, group.rows);
   }
   if (sqlite_store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
-  sqlite_store_->keep_audit_bytes(std::uint64_t{config->audit_keep_mib} << 20);
+  
   if (const std::string copy = config->store_file().string() + ".v1"; std::filesystem::exists(copy)) {
     spdlog::warn("{}, kept when the store was brought to another format, opens with the master key alone: delete it",
                  copy);

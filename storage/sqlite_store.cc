@@ -103,14 +103,20 @@ std::filesystem::path keyring_beside(const std::filesystem::path& store) { retur
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file, SecretBytes master_key,
                                                        const StoreSettings& settings) {
-  assert(master_key.size() == kMasterKeyBytes);
   Result<StoreLock> lock = StoreLock::acquire(file);
   if (!lock) return std::unexpected(lock.error());
+  return open(std::make_shared<const StoreLock>(std::move(*lock)), file, std::move(master_key), settings);
+}
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::shared_ptr<const StoreLock> lock,
+                                                       const std::filesystem::path& file, SecretBytes master_key,
+                                                       const StoreSettings& settings) {
+  assert(master_key.size() == kMasterKeyBytes);
   if (at_failpoint(Failpoint::kStoreOpen) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
-  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(*lock), std::move(*database)));
+  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(lock), std::move(*database)));
   if (Result<void> prepared = store->prepare(file, std::move(master_key), settings); !prepared) {
     return about(file, prepared.error());
   }
@@ -118,7 +124,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   return store;
 }
 
-SqliteStore::SqliteStore(StoreLock lock, std::unique_ptr<Database> database)
+SqliteStore::SqliteStore(std::shared_ptr<const StoreLock> lock, std::unique_ptr<Database> database)
     : lock_(std::move(lock)),
       database_(std::move(database)),
       begin_(*database_, "BEGIN IMMEDIATE"),
@@ -138,6 +144,7 @@ Result<void> SqliteStore::prepare(const std::filesystem::path& file, SecretBytes
   for (const Quarantined& group : quarantined_) dropped_rows_ += group.rows;
   behind_keyring_ = must_burn_ = opened->behind_keyring;
   durable_audit_ = opened->audit;
+  audit_bytes_ = settings.audit_bytes;
   return make_tables();
 }
 
@@ -283,11 +290,6 @@ CommitOutcome SqliteStore::give_up(const Error& why, bool at_commit) {
   // helps, and that is what "unknown" calls for.
   if (Result<void> made = make_tables(); !made) return latch(made.error().text);
   return CommitOutcome::kFailed;
-}
-
-void SqliteStore::keep_audit_bytes(std::uint64_t bytes) {
-  audit_bytes_ = bytes;
-  audit_->keep_bytes(bytes);
 }
 
 Result<AuditPage> SqliteStore::read_audit(std::uint64_t first, std::size_t bytes) {

@@ -188,6 +188,19 @@ void Sites::put_back(const std::string& name, storage::MemoryStore::Declared dec
   site.open(now);
 }
 
+void Sites::seal(const std::string& name) {
+  Site& site = at(name);
+  Node::Outcome outcome = site.node->seal({.action = api::AuditAction::kSeal, .actor = "admin"}, now);
+  const bool sessions_lost = outcome.sessions_lost;
+  take(site, std::move(outcome));
+  if (!sessions_lost) return;
+  for (const auto& [id, other] : sites_) disconnect(name, id.str());
+}
+
+Result<void> Sites::unseal(const std::string& name) {
+  return at(name).node->unseal({.action = api::AuditAction::kUnseal, .actor = "admin"}, now);
+}
+
 void Sites::change_policy(const std::string& name, const std::function<void(Policy&)>& change) {
   Site& site = at(name);
   auto changed = std::make_shared<Policy>(*site.policy);

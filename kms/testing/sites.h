@@ -69,6 +69,9 @@ class Sites {
   void restart(const std::string& site);
   // Restarts it on the copy of its store that was taken before.
   void put_back(const std::string& site, storage::MemoryStore::Declared declared);
+  // As qkmsctl does, by "admin". Sealing ends its sessions.
+  void seal(const std::string& site);
+  Result<void> unseal(const std::string& site);
   // From now on frames are as KMEs send and read them that know no marks.
   void drop_marks() { drop_marks_ = true; }
   // Puts a changed copy of its policy in force at a site.
