@@ -10,7 +10,7 @@
 #include "cli/https_client.h"
 #include "cli/verify_command.h"
 #include "server/config.h"
-#include "storage/master_key.h"
+#include "storage/key_file.h"
 #include "storage/store_backup.h"
 
 namespace qkms::cli {
@@ -30,9 +30,11 @@ Result<void> dev_pki(const Arguments& arguments) {
 }
 
 Result<void> new_master_key(const Arguments& arguments) {
-  const std::string& file = arguments.positional.front();
-  if (auto made = storage::create_master_key(file); !made) return made;
-  fmt::print("{}: made. Without it the store cannot be read: keep a copy, away from the store.\n", file);
+  const auto source = storage::parse_master_key_source(arguments.positional.front());
+  if (!source) return std::unexpected(source.error());
+  if (source->scheme != storage::MasterKeySource::Scheme::kFile) return fail(ErrorCode::kInvalid, "not yet");
+  if (auto made = storage::create_key_file(source->place); !made) return made;
+  fmt::print("{}: made. Without it the store cannot be read: keep a copy, away from the store.\n", source->place);
   return {};
 }
 
@@ -178,7 +180,7 @@ std::vector<Command> commands() {
        accept_audit},
       conformance::conformance_command(),
       {"dev-pki", "Make certificates for demonstrations and tests.", pki, dev_pki},
-      {"new-master-key", "Make the key that seals a store.", {{}, {"FILE"}}, new_master_key},
+      {"new-master-key", "Make the key that seals a store.", {{}, {"KEY"}}, new_master_key},
       verify_command(),
       {"reference-config", "Print every option of qkmsd's configuration.", {}, reference_config},
   };

@@ -171,7 +171,7 @@ TEST_F(Qkmsctl, RefusesAWrongCommandLine) {
   const Case cases[] = {{{}, "usage:"},
                         {{"dance"}, "unknown command \"dance\""},
                         {{"dev-pki"}, "--out DIR is missing"},
-                        {{"new-master-key"}, "FILE is missing"},
+                        {{"new-master-key"}, "KEY is missing"},
                         {{"live", "--cert", "x"}, "--key FILE is missing"}};
   for (const auto& c : cases) {
     const Ran ran = run(c.words);
@@ -182,10 +182,10 @@ TEST_F(Qkmsctl, RefusesAWrongCommandLine) {
 
 TEST_F(Qkmsctl, MakesAMasterKeyOnce) {
   const fs::path file = folder_ / "master.key";
-  EXPECT_EQ(run({"new-master-key", file}).status, 0);
+  EXPECT_EQ(run({"new-master-key", "file:" + file.string()}).status, 0);
   EXPECT_EQ(fs::status(file).permissions(), fs::perms::owner_read | fs::perms::owner_write);
   const std::string before = contents(file);
-  const Ran again = run({"new-master-key", file});
+  const Ran again = run({"new-master-key", "file:" + file.string()});
   EXPECT_EQ(again.status, 1);
   EXPECT_THAT(again.err, HasSubstr("master.key"));
   EXPECT_EQ(contents(file), before);
@@ -225,7 +225,7 @@ TEST_F(Qkmsctl, FindsTheDaemonByItsConfiguration) {
         "ca = \"pki/{0}-ca.crt\"\n",
         name, listen);
   };
-  std::ofstream(folder_ / "qkmsd.toml") << "[kme]\nid = \"KME-A\"\nstate_dir = \"state\"\nmaster_key_file = \"m\"\n"
+  std::ofstream(folder_ / "qkmsd.toml") << "[kme]\nid = \"KME-A\"\nstate_dir = \"state\"\nmaster_key = \"file:m\"\n"
                                         << section("sae", "127.0.0.1:0") << section("peer", "127.0.0.1:0")
                                         << section("operator", fmt::format("0.0.0.0:{}", daemon.port()));
   const Ran ran = run(as_admin(pki, {"live", "--config", folder_ / "qkmsd.toml"}));

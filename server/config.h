@@ -16,6 +16,7 @@
 #include "drivers/simulated.h"
 #include "kms/policy.h"
 #include "server/extensions.h"
+#include "storage/master_key_source.h"
 
 namespace qkms::server {
 
@@ -77,9 +78,9 @@ enum class LogLevel { kTrace, kDebug, kInfo, kWarn, kError };
 
 struct Config {
   KmeId id;
-  std::filesystem::path state_dir;        // the store, its lock and the ports file
-  std::filesystem::path master_key_file;  // 32 bytes; wraps the keyring
-  std::filesystem::path keyring_file;     // empty: "keyring" in state_dir
+  std::filesystem::path state_dir;  // the store, its lock and the ports file
+  storage::MasterKeySource master_key;
+  std::filesystem::path keyring_file;  // empty: "keyring" in state_dir
   std::filesystem::path store_file() const { return state_dir / "store.db"; }
   ListenerConfig sae, peer, operators;
   // Lower-case hex SHA-256 of a leaf certificate, to the SAE that it is whatever names are in it (certs/identity.h).

@@ -57,18 +57,18 @@ Result<void> check_state_dir(const fs::path& folder) {
   return refuse(folder, errno == EROFS ? "its file system is read-only" : "this user may not write there");
 }
 
-Result<void> check_master_key(const fs::path& file) {
-  const auto key = storage::read_master_key(file);
-  if (!key) return std::unexpected(key.error());
-  return {};
+Result<void> check_master_key(const storage::MasterKeySource& source) {
+  const auto provider = storage::make_master_key_provider(source);
+  if (!provider) return std::unexpected(provider.error());
+  return (*provider)->check();
 }
 
 }  // namespace
 
 Result<void> check_files(const Config& config) {
   const Result<void> checks[] = {
-      check_state_dir(config.state_dir), check_master_key(config.master_key_file), check_listener(config.sae),
-      check_listener(config.peer),       check_peer_certificate(config),           check_listener(config.operators),
+      check_state_dir(config.state_dir), check_master_key(config.master_key), check_listener(config.sae),
+      check_listener(config.peer),       check_peer_certificate(config),      check_listener(config.operators),
   };
   std::string problems;
   for (const auto& check : checks) {

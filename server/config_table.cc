@@ -34,8 +34,8 @@ std::vector<Option> kme_options(Config& config) {
       identifier("id", config.id, "KME-A",
                  "The name of this KME: unique in the network, and what its peer certificate says."),
       path("state_dir", config.state_dir, "/var/lib/qkms", "The folder of the store. One daemon at a time uses it."),
-      path("master_key_file", config.master_key_file, "/etc/qkms/master.key",
-           "32 bytes that seal the store, readable by their owner alone. Made by: qkmsctl new-master-key FILE."),
+      master_key("master_key", config.master_key, "file:/etc/qkms/master.key",
+                 "Where the key comes from that the store is sealed with (docs/operations/master-key.md)."),
       optional_path(
           "keyring_file", config.keyring_file, "/var/lib/qkms/keyring",
           "The keys of the store's rows, wrapped under the master key. Keep it out of every backup of the store: "

@@ -17,7 +17,7 @@ using testing::HasSubstr;
 constexpr std::string_view kBase = R"([kme]
 id = "KME-A"
 state_dir = "state"
-master_key_file = "master.key"
+master_key = "file:master.key"
 [sae]
 listen = "127.0.0.1:0"
 certificate = "sae.crt"
@@ -186,6 +186,15 @@ TEST(Config, RefusesAValueWithItsLineAndWhatIsAccepted) {
        "id = \"KME-A\"",
        "id = \"\xef\xbc\xa1\"",
        {"option 'kme.id' is \"\\xef\\xbc\\xa1\""}},
+      {"the former name of the master key",
+       "master_key = \"file:master.key\"",
+       "master_key_file = \"old/master.key\"",
+       {"f.toml:4: option 'kme.master_key_file' is no more; write: master_key = \"file:old/master.key\""}},
+      {"a path as master key",
+       "\"file:master.key\"",
+       "\"/etc/qkms/master.key\"",
+       {"f.toml:4: option 'kme.master_key' is \"/etc/qkms/master.key\"; accepted: file:PATH, credential:NAME"}},
+      {"no path of a master key", "\"file:master.key\"", "\"file:\"", {"option 'kme.master_key' is \"file:\""}},
       {"empty path", "\"state\"", "\"\"", {"f.toml:3: option 'kme.state_dir' is \"\"; accepted: a path"}},
       {"NUL in a path", "\"state\"", "\"st\\u0000ate\"", {"option 'kme.state_dir' is \"st\\x00ate\""}},
       {"port 70000", "\"127.0.0.1:0\"", "\"127.0.0.1:70000\"", {"f.toml:6: option 'sae.listen'", "[::1]:8443"}},
@@ -377,6 +386,7 @@ TEST_F(ConfigFile, MakesRelativePathsRelativeToItsFolder) {
   ASSERT_TRUE(config) << config.error().text;
   EXPECT_EQ(config->state_dir, folder_ / "state");
   EXPECT_EQ(config->sae.key, folder_ / "sae.key");
+  EXPECT_EQ(storage::text_of(config->master_key), "file:" + (folder_ / "master.key").string());
   EXPECT_EQ(config->operators.certificate, "/abs/op.crt");
 }
 

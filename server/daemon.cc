@@ -139,7 +139,9 @@ void Daemon::stop() {
 
 Daemon::Started Daemon::open_store() {
   const auto config = config_.get();
-  auto master_key = storage::read_master_key(config->master_key_file);
+  const auto provider = storage::make_master_key_provider(config->master_key);
+  if (!provider) return failure(ExitCode::kConfig, provider.error().text);
+  auto master_key = (*provider)->fetch({});
   if (!master_key) return failure(ExitCode::kConfig, master_key.error().text);
   auto store = storage::SqliteStore::open(config->store_file(), std::move(*master_key),
                                           {.keyring = config->keyring_file, .epochs = {}});
@@ -192,8 +194,8 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   operators.read_audit = [this](std::uint64_t first, std::size_t bytes) {
     return sqlite_store_->read_audit(first, bytes);
   };
-  store_commands_ =
-      std::make_unique<StoreCommands>(*engine_, *sqlite_store_, config->state_dir, config->master_key_file);
+  store_commands_ = std::make_unique<StoreCommands>(*engine_, *sqlite_store_, config->state_dir,
+                                                    [this] { return config_.get()->master_key; });
   operators.command = [this](StoreCommand command, std::string who, StoreCommands::Answer answer) {
     store_commands_->run(command, std::move(who), std::move(answer));
   };

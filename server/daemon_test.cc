@@ -326,7 +326,7 @@ TEST_F(DaemonTest, SaysClearlyWhyItCannotStart) {
   EXPECT_THAT(failure.text, HasSubstr("sae.key"));
 
   Config no_master_key = a_.config;
-  no_master_key.master_key_file = "/nowhere";
+  no_master_key.master_key.place = "/nowhere";
   EXPECT_EQ(failure_of(no_master_key).code, ExitCode::kConfig);
 }
 

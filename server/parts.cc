@@ -141,7 +141,6 @@ std::vector<std::string> keep_what_needs_a_start(const Config& running, Config& 
     is.port = was.port;
   };
   keep("kme.state_dir", running.state_dir, next.state_dir);
-  keep("kme.master_key_file", running.master_key_file, next.master_key_file);
   keep("kme.keyring_file", running.keyring_file, next.keyring_file);
   keep_place("sae.listen", running.sae, next.sae);
   keep_place("peer.listen", running.peer, next.peer);

@@ -7,8 +7,6 @@
 #include <system_error>
 #include <utility>
 
-#include "storage/master_key.h"
-
 namespace qkms::server {
 namespace {
 
@@ -43,12 +41,15 @@ void StoreCommands::audit(api::AuditAction action, const std::string& who, std::
 }
 
 void StoreCommands::rotate_master(const std::string& who, Answer answer) {
-  auto key = storage::read_master_key(master_key_file_);
+  const auto provider = storage::make_master_key_provider(master_key_());
+  if (!provider) return answer(std::unexpected(provider.error()));
+  auto key = (*provider)->fetch({});
   const Result<void> changed = key ? store_.change_master_key(std::move(*key)) : std::unexpected(key.error());
-  audit(api::AuditAction::kMasterKey, who, master_key_file_.string(),
+  audit(api::AuditAction::kMasterKey, who, (*provider)->describe(),
         changed ? "in use" : fmt::format("refused: {}", changed.error().text));
   if (!changed) return answer(std::unexpected(changed.error()));
-  answer("the keyring is wrapped under the key that the file holds now; the old one opens nothing any more\n");
+  answer(fmt::format("the keyring is wrapped under the key of {}; the old one opens nothing any more\n",
+                     (*provider)->describe()));
 }
 
 // --- backup

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "server/engine_thread.h"
+#include "storage/master_key.h"
 #include "storage/sqlite_store.h"
 
 namespace qkms::server {
@@ -22,14 +23,11 @@ class StoreCommands {
   // A sentence for the operator, or why it was not done.
   using Answer = std::move_only_function<void(Result<std::string>)>;
 
-  // Backups go into <state_dir>/backups; nobody outside chooses names. The next master key is what `master_key_file`
-  // holds when asked. All must outlive this.
+  // Backups go into <state_dir>/backups; nobody outside chooses names. `master_key` says where the next master key
+  // comes from, at the time when one is asked for. All must outlive this.
   StoreCommands(EngineThread& engine, storage::SqliteStore& store, std::filesystem::path state_dir,
-                std::filesystem::path master_key_file)
-      : engine_(engine),
-        store_(store),
-        folder_(std::move(state_dir) / "backups"),
-        master_key_file_(std::move(master_key_file)) {}
+                std::function<storage::MasterKeySource()> master_key)
+      : engine_(engine), store_(store), folder_(std::move(state_dir) / "backups"), master_key_(std::move(master_key)) {}
 
   void run(StoreCommand command, std::string who, Answer answer);
 
@@ -49,7 +47,8 @@ class StoreCommands {
 
   EngineThread& engine_;
   storage::SqliteStore& store_;
-  const std::filesystem::path folder_, master_key_file_;
+  const std::filesystem::path folder_;
+  const std::function<storage::MasterKeySource()> master_key_;
   std::unique_ptr<Backup> backup_;  // the engine's thread only
 };
 

@@ -55,7 +55,7 @@ class Operator(LabCase):
         self.assertIn("in use already", self.ask("rotate-master", expected=1))
         code, given = self.master.get_key("SAE-B1")
         file.rename(file.with_suffix(".old"))
-        self.qkmsctl("new-master-key", file)
+        self.qkmsctl("new-master-key", f"file:{file}")
         new = file.read_bytes()
         self.assertIn("old one opens nothing", self.ask("rotate-master"))
         self.assertEqual(self.kme.stop(), 0)

@@ -1,5 +1,5 @@
 // The master key's file: what is taken, and what is refused with which words (threat T37).
-#include "storage/master_key.h"
+#include "storage/key_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ class MasterKey : public testing::Test {
     return file_;
   }
   void expect_refusal(const std::filesystem::path& file, std::string_view words) {
-    const Result<SecretBytes> key = read_master_key(file);
+    const Result<SecretBytes> key = read_key_file(file);
     ASSERT_FALSE(key) << words;
     EXPECT_THAT(key.error().text, HasSubstr(words));
     EXPECT_THAT(key.error().text, HasSubstr(file.string()));
@@ -34,7 +34,7 @@ class MasterKey : public testing::Test {
 };
 
 TEST_F(MasterKey, TakesThirtyTwoBytes) {
-  const Result<SecretBytes> key = read_master_key(write(std::string(31, 'a') + "\n"));
+  const Result<SecretBytes> key = read_key_file(write(std::string(31, 'a') + "\n"));
   ASSERT_TRUE(key);
   EXPECT_EQ(key->size(), 32U);
   EXPECT_EQ(key->reveal()[31], '\n');
@@ -43,7 +43,7 @@ TEST_F(MasterKey, TakesThirtyTwoBytes) {
 TEST_F(MasterKey, TakesHexadecimalDigitsWithOrWithoutANewline) {
   const std::string digits = "00112233445566778899aabbccddeeffFFEEDDCCBBAA99887766554433221100";
   for (const std::string& content : {digits, digits + "\n"}) {
-    const Result<SecretBytes> key = read_master_key(write(content));
+    const Result<SecretBytes> key = read_key_file(write(content));
     ASSERT_TRUE(key);
     EXPECT_EQ(key->size(), 32U);
     EXPECT_EQ(key->reveal()[1], 0x11);
@@ -104,25 +104,25 @@ TEST_F(MasterKey, RefusesAFileOfAnotherUser) {
 }
 
 TEST_F(MasterKey, SaysThatItIsNotThere) {
-  const Result<SecretBytes> key = read_master_key(folder_.path() / "none");
+  const Result<SecretBytes> key = read_key_file(folder_.path() / "none");
   ASSERT_FALSE(key);
   EXPECT_EQ(key.error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(MasterKey, IsCreatedClosedToOthersAndDifferentEachTime) {
-  ASSERT_TRUE(create_master_key(file_));
+  ASSERT_TRUE(create_key_file(file_));
   struct stat status{};
   ASSERT_EQ(::stat(file_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600U);
-  ASSERT_TRUE(create_master_key(folder_.path() / "second"));
-  const Result<SecretBytes> first = read_master_key(file_), second = read_master_key(folder_.path() / "second");
+  ASSERT_TRUE(create_key_file(folder_.path() / "second"));
+  const Result<SecretBytes> first = read_key_file(file_), second = read_key_file(folder_.path() / "second");
   ASSERT_TRUE(first && second);
   EXPECT_FALSE(first->equals(*second));
 }
 
 TEST_F(MasterKey, IsNeverWrittenOverAnExistingFile) {
   write("precious");
-  EXPECT_FALSE(create_master_key(file_));
+  EXPECT_FALSE(create_key_file(file_));
   EXPECT_EQ(std::filesystem::file_size(file_), 8U);
 }
 
