@@ -105,6 +105,8 @@ void write_links(const Observed& observed, Page& page) {
   for (const LinkId& link : observed.simulated_links) page.value({{"link", link.str()}}, 1);
   page.one(MetricType::Counter, "qkms_blocks_dropped_total", "Blocks dropped because the engine's queue was full.",
            observed.blocks_dropped);
+  page.one(MetricType::Counter, "qkms_blocks_while_sealed_total", "Blocks refused because the KME was sealed.",
+           observed.blocks_while_sealed);
 }
 
 void write_listeners(const Observed& observed, Page& page) {
@@ -181,6 +183,10 @@ void write_engine(const Observed& observed, Page& page) {
   page.value({{"version", std::string(kVersion)}}, 1);
   page.one(MetricType::Gauge, "qkms_store_open", "1 while the store can be trusted; 0: no key goes out.",
            observed.state == kms::Node::State::kOpen ? 1 : 0);
+  page.one(MetricType::Gauge, "qkms_sealed", "1 while the master key is not in memory and an operator has to unseal.",
+           observed.state == kms::Node::State::kSealed ? 1 : 0);
+  page.one(MetricType::Counter, "qkms_unseals_refused_total",
+           "Attempts to unseal that failed, a passphrase or PIN that was wrong for example.", observed.unseals_refused);
   page.one(MetricType::Gauge, "qkms_engine_queue_depth", "Events that wait for the engine.", observed.queue_depth);
   page.family(MetricType::Counter, "qkms_reloads_total", "Reloads of the configuration, by what became of them.");
   page.value({{"outcome", "applied"}}, observed.reloads);

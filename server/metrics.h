@@ -33,7 +33,9 @@ struct Observed {
   std::vector<LinkId> simulated_links;
   kms::Node::State state = kms::Node::State::kClosed;
   std::size_t queue_depth = 0;
-  std::uint64_t blocks_dropped = 0;  // by drivers, because the engine's queue was full
+  std::uint64_t blocks_dropped = 0;       // by drivers, because the engine's queue was full
+  std::uint64_t blocks_while_sealed = 0;  // likewise, because nobody could keep them
+  std::uint64_t unseals_refused = 0;
   kms::Report report;
   std::vector<ListenerExpiries> expiries;
   std::uint64_t reloads = 0, reloads_refused = 0;

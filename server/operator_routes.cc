@@ -59,6 +59,19 @@ std::string clock_trouble() {
                      behind);
 }
 
+std::string store_trouble(kms::Node::State state, const kms::Report& report) {
+  switch (state) {
+    case kms::Node::State::kOpen:
+      return report.reconciling ? "what it held at the start waits until all peers have been heard" : "";
+    case kms::Node::State::kSealed:
+      return "it is sealed, no key goes out until an operator says qkmsctl unseal";
+    case kms::Node::State::kClosed:
+    case kms::Node::State::kDead:
+      break;
+  }
+  return "it cannot be trusted at the moment, no key goes out; the log says why";
+}
+
 std::string peers_trouble(const kms::Report& report) {
   const bool any = std::ranges::any_of(report.reservoirs, [](const auto& one) { return one.session_up; });
   return any || report.reservoirs.empty() ? "" : "no session with any peer";
@@ -125,10 +138,9 @@ http::Response reloaded(const std::vector<std::string>& waiting) {
 std::vector<Check> readiness(kms::Node::State state, const kms::Report& report,
                              const std::filesystem::path& state_dir) {
   const bool open = state == kms::Node::State::kOpen;
-  const char* const waits = report.reconciling ? "what it held at the start waits until all peers have been heard" : "";
   return {
-      {"store", open ? waits : "it cannot be trusted at the moment, no key goes out; the log says why"},
-      {"peers", open ? peers_trouble(report) : "unknown while the store is closed"},
+      {"store", store_trouble(state, report)},
+      {"peers", open ? peers_trouble(report) : "unknown while the store is not open"},
       {"clock", clock_trouble()},
       {"disk", disk_trouble(state_dir)},
   };

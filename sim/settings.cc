@@ -166,6 +166,7 @@ Settings draw_settings(std::uint64_t seed, Prng& random) {
   settings.clocks_stop = random.chance(250);
   settings.policies_differ = !settings.hostile_frames && random.chance(250);
   settings.reloads = !settings.hostile_frames && random.chance(500);  // refusals must not be overtaken
+  settings.seals = random.chance(300);
   settings.conditions = random.chance(300);
   settings.limits = random.chance(400);
   if (settings.limits && random.chance(500)) settings.request_every_ms /= 3;  // greedy enough to feel them
