@@ -17,7 +17,6 @@
 #include "server/log.h"
 #include "server/version.h"
 #include "storage/master_key.h"
-#include "storage/sqlite_store.h"
 
 namespace qkms::server {
 namespace {
@@ -100,7 +99,7 @@ Daemon::Started Daemon::start_all() {
   const auto parts = make_parts(*config);
   if (!parts) return failure(ExitCode::kConfig, parts.error().text);
   expiries_.replace(expiries_of(*parts));
-  if (auto done = open_store(); !done) return done;
+  if (auto done = lock_store(); !done) return done;
   if (auto done = open_transport(*parts); !done) return done;
   engine_->start();
   transport_->start();
@@ -129,6 +128,8 @@ void Daemon::stop() {
   if (sae_listener_) sae_listener_->stop(drain);
   at_failpoint(Failpoint::kShutdownDrained);
   if (operator_listener_) operator_listener_->stop(std::chrono::milliseconds(0));
+  if (seal_commands_) seal_commands_->stop();
+  if (store_commands_) store_commands_->stop();
   for (auto& running : drivers_) running.driver->stop();
   if (transport_) transport_->stop();
   if (engine_ && !dead_ && reloader_) audit({.action = api::AuditAction::kStop, .actor = config_.get()->id.str()});
@@ -137,43 +138,68 @@ void Daemon::stop() {
   watch_.stop();
 }
 
-Daemon::Started Daemon::open_store() {
+Daemon::Started Daemon::lock_store() {
   const auto config = config_.get();
+  auto store = storage::SealableStore::lock(
+      config->store_file(),
+      {.keyring = config->keyring_file, .epochs = {}, .audit_bytes = std::uint64_t{config->audit_keep_mib} << 20});
+  if (!store) return failure_of(store.error());
+  sealable_store_ = store->get();
+  store_ = with_failpoints(std::move(*store));
+  auto policy = std::make_shared<const kms::Policy>(config->policy);
   const auto provider = storage::make_master_key_provider(config->master_key);
   if (!provider) return failure(ExitCode::kConfig, provider.error().text);
-  auto master_key = (*provider)->fetch({});
-  if (!master_key) return failure(ExitCode::kConfig, master_key.error().text);
-  auto store = storage::SqliteStore::open(config->store_file(), std::move(*master_key),
-                                          {.keyring = config->keyring_file, .epochs = {}});
-  if (!store) return failure_of(store.error());
-  sqlite_store_ = store->get();
-  store_ = with_failpoints(std::move(*store));
-  for (const storage::Quarantined& group : sqlite_store_->quarantined()) {
+  std::unique_ptr<kms::Node> node;
+  if ((*provider)->needs_operator()) {
+    node = kms::Node::sealed(std::move(policy), *store_, random_);
+    spdlog::warn("the KME starts sealed: qkmsctl unseal will ask for the {} of {}", (*provider)->asks_for(),
+                 (*provider)->describe());
+  } else {
+    auto key = (*provider)->fetch({});
+    if (!key) return failure(ExitCode::kConfig, key.error().text);
+    auto opened = open_node(std::move(policy), std::move(*key));
+    if (!opened) return std::unexpected(opened.error());
+    node = std::move(*opened);
+  }
+  EngineOutlet& outlet = *this;
+  engine_ = std::make_unique<EngineThread>(std::move(node), outlet, config->limits.engine_queue);
+  if (engine_->state() == kms::Node::State::kOpen) audit_what_was_found();
+  return {};
+}
+
+std::expected<std::unique_ptr<kms::Node>, StartFailure> Daemon::open_node(std::shared_ptr<const kms::Policy> policy,
+                                                                          SecretBytes master_key) {
+  if (const auto opened = sealable_store_->unseal(std::move(master_key)); !opened) return failure_of(opened.error());
+  log_what_was_found();
+  auto node = kms::Node::open(std::move(policy), *store_, random_, 0);
+  if (node) return std::move(*node);
+  Error error = node.error();
+  if (!sealable_store_->trouble().empty()) error.text += ": " + sealable_store_->trouble();
+  return failure_of(error);
+}
+
+// Each time that the store was opened.
+void Daemon::log_what_was_found() const {
+  const storage::SqliteStore& store = *sealable_store_->opened();
+  for (const storage::Quarantined& group : store.quarantined()) {
     spdlog::error("the store's rows of {} are not those that were written last ({}); all {} are dropped", group.name,
                   group.why, group.rows);
   }
-  if (sqlite_store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
-  
-  if (const std::string copy = config->store_file().string() + ".v1"; std::filesystem::exists(copy)) {
+  if (store.is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
+  if (const std::string copy = config_.get()->store_file().string() + ".v1"; std::filesystem::exists(copy)) {
     spdlog::warn("{}, kept when the store was brought to another format, opens with the master key alone: delete it",
                  copy);
   }
-  auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
-  if (!node) {
-    Error error = node.error();
-    if (!sqlite_store_->trouble().empty()) error.text += ": " + sqlite_store_->trouble();
-    return failure_of(error);
-  }
-  EngineOutlet& outlet = *this;
-  engine_ = std::make_unique<EngineThread>(std::move(*node), outlet, config->limits.engine_queue);
-  for (const storage::Quarantined& group : sqlite_store_->quarantined()) {
+}
+
+void Daemon::audit_what_was_found() {
+  for (const storage::Quarantined& group : sealable_store_->opened()->quarantined()) {
     audit({.action = api::AuditAction::kQuarantine,
-           .actor = config->id.str(),
+           .actor = config_.get()->id.str(),
            .subject = group.name,
            .count = group.rows,
            .reason = group.why});
   }
-  return {};
 }
 
 Daemon::Started Daemon::open_transport(const Parts& parts) {
@@ -182,6 +208,7 @@ Daemon::Started Daemon::open_transport(const Parts& parts) {
   auto transport = peer::Transport::open(std::move(settings));
   if (!transport) return failure_of(transport.error());
   transport_ = std::move(*transport);
+  if (engine_->state() != kms::Node::State::kOpen) transport_->pause();
   return {};
 }
 
@@ -191,13 +218,29 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   operators.state_dir = config->state_dir;
   operators.observe = [this] { return observe(); };
   operators.reload = [this](std::string who, Reloader::Completion done) { reload(std::move(who), std::move(done)); };
-  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) {
-    return sqlite_store_->read_audit(first, bytes);
+  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) -> Result<storage::AuditPage> {
+    const auto store = sealable_store_->to_look_at();
+    if (!store) return std::unexpected(store.error());
+    return (*store)->read_audit(first, bytes);
   };
-  store_commands_ = std::make_unique<StoreCommands>(*engine_, *sqlite_store_, config->state_dir,
+  store_commands_ = std::make_unique<StoreCommands>(*engine_, *sealable_store_, config->state_dir,
                                                     [this] { return config_.get()->master_key; });
-  operators.command = [this](StoreCommand command, std::string who, StoreCommands::Answer answer) {
-    store_commands_->run(command, std::move(who), std::move(answer));
+  seal_commands_ = std::make_unique<SealCommands>(
+      *engine_, *sealable_store_, [this] { return config_.get()->master_key; },
+      SealCommands::Hooks{.closing = [this] { store_commands_->give_up("the KME is sealed"); },
+                          .opened =
+                              [this] {
+                                log_what_was_found();
+                                audit_what_was_found();
+                              }});
+  operators.seal = [this](std::string who, StoreCommands::Answer answer) {
+    seal_commands_->seal(std::move(who), std::move(answer));
+  };
+  operators.unseal = [this](std::string who, SecretBytes typed, StoreCommands::Answer answer) {
+    seal_commands_->unseal(std::move(who), std::move(typed), std::move(answer));
+  };
+  operators.command = [this](StoreCommand command, std::string who, SecretBytes typed, StoreCommands::Answer answer) {
+    store_commands_->run(command, std::move(who), std::move(typed), std::move(answer));
   };
   operator_routes_ = std::make_unique<OperatorRoutes>(std::move(operators), *engine_, metrics_);
   sae_routes_ = std::make_unique<SaeRoutes>(*engine_, metrics_, SaeSettings{config->extensions, config->answers});
@@ -321,6 +364,8 @@ Observed Daemon::observe() const {
   observed.state = engine_->state();
   observed.queue_depth = engine_->queue_depth();
   observed.blocks_dropped = blocks_dropped_;
+  observed.blocks_while_sealed = blocks_while_sealed_;
+  observed.unseals_refused = seal_commands_->refused();
   observed.expiries = *expiries_.get();
   observed.secret_memory = SecretHeap::of_process().figures();
   observed.clock_steps = watch_.clock_steps();
@@ -348,22 +393,28 @@ void Daemon::state_changed(kms::Node::State state) {
   switch (state) {
     case kms::Node::State::kOpen:
       spdlog::warn("the store is open again");
+      transport_->resume();
       return;
     case kms::Node::State::kClosed:
-      spdlog::error("the store is closed: no key goes out until it can be written again: {}", sqlite_store_->trouble());
+      spdlog::error("the store is closed: no key goes out until it can be written again: {}",
+                    sealable_store_->trouble());
+      transport_->pause();
+      return;
+    case kms::Node::State::kSealed:  // whoever did it says so
+      transport_->pause();
       return;
     case kms::Node::State::kDead:
       break;
   }
   spdlog::critical("the outcome of a commit is unknown: the daemon ends, and a new start will find out: {}",
-                   sqlite_store_->trouble());
+                   sealable_store_->trouble());
   dead_ = true;
   on_death_();
 }
 
 Result<void> Daemon::offer(const LinkId& link, drivers::Block block) {
   auto taken = engine_->push(kms::BlockArrived{link, block.id, std::move(block.bits)});
-  if (!taken) ++blocks_dropped_;
+  if (!taken) ++(taken.error().code == ErrorCode::kSealed ? blocks_while_sealed_ : blocks_dropped_);
   return taken;
 }
 

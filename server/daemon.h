@@ -26,9 +26,10 @@
 #include "server/peer/transport.h"
 #include "server/reloader.h"
 #include "server/sae_routes.h"
+#include "server/seal_commands.h"
 #include "server/store_commands.h"
 #include "server/watch.h"
-#include "storage/sqlite_store.h"
+#include "storage/sealable_store.h"
 
 namespace qkms::server {
 
@@ -60,7 +61,11 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   Daemon(Config config, std::filesystem::path config_file, std::function<void()> on_death);
 
   Started start_all();
-  Started open_store();
+  Started lock_store();
+  std::expected<std::unique_ptr<kms::Node>, StartFailure> open_node(std::shared_ptr<const kms::Policy> policy,
+                                                                    SecretBytes master_key);
+  void log_what_was_found() const;
+  void audit_what_was_found();
   Started open_transport(const Parts& parts);
   Started open_listeners(const Parts& parts);
   void update_drivers(const std::vector<LinkConfig>& links);
@@ -88,15 +93,16 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   std::atomic<std::uint64_t> reloads_ = 0, reloads_refused_ = 0;
   std::atomic<bool> dead_ = false;
   bool stopped_ = false;
-  std::atomic<std::uint64_t> blocks_dropped_ = 0;
+  std::atomic<std::uint64_t> blocks_dropped_ = 0, blocks_while_sealed_ = 0;
   Watch watch_{config_.get()->state_dir};
   OsRandom random_;
   Metrics metrics_;
   NoticeLog notice_log_;
   std::unique_ptr<kms::Store> store_;
-  storage::SqliteStore* sqlite_store_ = nullptr;  // store_, or what is in it; for the engine's thread
+  storage::SealableStore* sealable_store_ = nullptr;  // store_, or what is in it; for the engine's thread
   std::unique_ptr<EngineThread> engine_;
   std::unique_ptr<StoreCommands> store_commands_;
+  std::unique_ptr<SealCommands> seal_commands_;
   std::unique_ptr<peer::Transport> transport_;
   std::unique_ptr<SaeRoutes> sae_routes_;
   std::unique_ptr<OperatorRoutes> operator_routes_;

@@ -22,7 +22,7 @@ namespace {
 constexpr std::uintmax_t kLeastDiskBytes = 64 << 20;
 
 struct Route {
-  enum class What { kLive, kReady, kMetrics, kAudit, kReload, kBackup, kRotateMaster };
+  enum class What { kLive, kReady, kMetrics, kAudit, kReload, kBackup, kRotateMaster, kSeal, kUnseal };
   std::string_view path, method;
   What what;
 };
@@ -33,7 +33,9 @@ constexpr Route kRoutes[] = {{"/livez", "GET", Route::What::kLive},
                              {"/audit", "GET", Route::What::kAudit},
                              {"/reload", "POST", Route::What::kReload},
                              {"/backup", "POST", Route::What::kBackup},
-                             {"/rotate-master", "POST", Route::What::kRotateMaster}};
+                             {"/rotate-master", "POST", Route::What::kRotateMaster},
+                             {"/seal", "POST", Route::What::kSeal},
+                             {"/unseal", "POST", Route::What::kUnseal}};
 
 http::Response text_response(int status, std::string_view text,
                              std::string_view content_type = "text/plain; charset=utf-8") {
@@ -137,6 +139,16 @@ http::Response reloaded(const std::vector<std::string>& waiting) {
 // new or different credentials". Who is no operator gets 401.
 int status_of(const Error& error) { return error.code == ErrorCode::kUnauthorised ? 403 : 400; }
 
+// How a command came out, as an answer.
+StoreCommands::Answer answer_to(http::Responder respond) {
+  return [respond = std::move(respond)](Result<std::string> outcome) mutable {
+    respond([outcome = std::move(outcome)]() {
+      return outcome ? text_response(200, *outcome)
+                     : text_response(status_of(outcome.error()), outcome.error().text + "\n");
+    });
+  };
+}
+
 }  // namespace
 
 std::vector<Check> readiness(kms::Node::State state, const kms::Report& report,
@@ -196,17 +208,6 @@ void OperatorRoutes::reload(const http::Client& client, http::Responder respond)
   });
 }
 
-void OperatorRoutes::command(StoreCommand command, const http::Client& client, SecretBytes typed,
-                             http::Responder respond) {
-  auto answer = [respond = std::move(respond)](Result<std::string> outcome) mutable {
-    respond([outcome = std::move(outcome)]() {
-      return outcome ? text_response(200, *outcome)
-                     : text_response(status_of(outcome.error()), outcome.error().text + "\n");
-    });
-  };
-  settings_.command(command, client.name, std::move(typed), std::move(answer));
-}
-
 void OperatorRoutes::handle(const http::Client& client, http::Request request, http::Responder respond) {
   const auto answer_now = [&](http::Response response) {
     respond([response = std::move(response)]() mutable { return std::move(response); });
@@ -232,9 +233,14 @@ void OperatorRoutes::handle(const http::Client& client, http::Request request, h
     case Route::What::kReload:
       return reload(client, std::move(respond));
     case Route::What::kBackup:
-      return command(StoreCommand::kBackup, client, {}, std::move(respond));
+      return settings_.command(StoreCommand::kBackup, client.name, {}, answer_to(std::move(respond)));
     case Route::What::kRotateMaster:
-      return command(StoreCommand::kRotateMaster, client, std::move(request.body), std::move(respond));
+      return settings_.command(StoreCommand::kRotateMaster, client.name, std::move(request.body),
+                               answer_to(std::move(respond)));
+    case Route::What::kSeal:
+      return settings_.seal(client.name, answer_to(std::move(respond)));
+    case Route::What::kUnseal:
+      return settings_.unseal(client.name, std::move(request.body), answer_to(std::move(respond)));
   }
 }
 

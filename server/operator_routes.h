@@ -25,6 +25,8 @@ struct OperatorSettings {
   // The lines from this number on, about as many bytes of them. Called on the engine's thread.
   std::function<Result<storage::AuditPage>(std::uint64_t first, std::size_t bytes)> read_audit;
   std::function<void(StoreCommand command, std::string who, SecretBytes typed, StoreCommands::Answer)> command;
+  std::function<void(std::string who, StoreCommands::Answer)> seal;
+  std::function<void(std::string who, SecretBytes typed, StoreCommands::Answer)> unseal;
 };
 
 // One line of /readyz.
@@ -51,7 +53,6 @@ class OperatorRoutes final : public http::Handler {
   void show_readiness(const http::Request& request, http::Responder respond);
   void show_audit(const http::Request& request, http::Responder respond);
   void reload(const http::Client& client, http::Responder respond);
-  void command(StoreCommand command, const http::Client& client, SecretBytes typed, http::Responder respond);
 
   OperatorSettings settings_;
   EngineThread& engine_;

@@ -52,7 +52,10 @@ void StoreCommands::rotate_master(std::string who, SecretBytes typed, Answer ans
 
 void StoreCommands::change_master(const std::string& who, Result<SecretBytes> key, const std::string& where,
                                   Answer answer) {
-  const Result<void> changed = key ? store_.change_master_key(std::move(*key)) : std::unexpected(key.error());
+  const auto store = store_.to_look_at();
+  const Result<void> changed = !key     ? std::unexpected(key.error())
+                               : !store ? std::unexpected(store.error())
+                                        : (*store)->change_master_key(std::move(*key));
   audit(api::AuditAction::kMasterKey, who, where,
         changed ? "in use" : fmt::format("refused: {}", changed.error().text));
   if (!changed) return answer(std::unexpected(changed.error()));
@@ -65,13 +68,20 @@ void StoreCommands::begin_backup(std::string who, Answer answer) {
   if (backup_) return answer(fail(ErrorCode::kOverloaded, "a backup is under way"));
   const auto file = next_backup_in(folder_);
   if (!file) return answer(std::unexpected(file.error()));
-  auto copy = store_.begin_backup(*file);
+  const auto store = store_.to_look_at();
+  if (!store) return answer(std::unexpected(store.error()));
+  auto copy = (*store)->begin_backup(*file);
   if (!copy) return answer(std::unexpected(copy.error()));
   backup_ = std::make_unique<Backup>(Backup{std::move(*copy), *file, std::move(who), std::move(answer)});
   continue_backup();
 }
 
+void StoreCommands::give_up(std::string why) {
+  if (backup_) end_backup(fail(ErrorCode::kSealed, std::move(why)));
+}
+
 void StoreCommands::continue_backup() {
+  if (!backup_) return;  // it was given up
   const Result<bool> done = backup_->copy->step();
   if (!done) return end_backup(std::unexpected(done.error()));
   if (*done) return end_backup(fmt::format("{}\n", backup_->file.string()));

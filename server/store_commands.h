@@ -12,7 +12,7 @@
 
 #include "server/engine_thread.h"
 #include "server/key_fetcher.h"
-#include "storage/sqlite_store.h"
+#include "storage/sealable_store.h"
 
 namespace qkms::server {
 
@@ -25,7 +25,7 @@ class StoreCommands {
 
   // Backups go into <state_dir>/backups; nobody outside chooses names. `master_key` says where the next master key
   // comes from, at the time when one is asked for. All must outlive this.
-  StoreCommands(EngineThread& engine, storage::SqliteStore& store, std::filesystem::path state_dir,
+  StoreCommands(EngineThread& engine, storage::SealableStore& store, std::filesystem::path state_dir,
                 std::function<storage::MasterKeySource()> master_key)
       : engine_(engine), store_(store), folder_(std::move(state_dir) / "backups"), keys_(std::move(master_key)) {}
 
@@ -33,6 +33,9 @@ class StoreCommands {
   void run(StoreCommand command, std::string who, SecretBytes typed, Answer answer);
   // No command after this; waits for a master key that is being fetched.
   void stop() { keys_.stop(); }
+
+  // On the engine's thread: ends the backup that is under way, if any. The store may be closed then.
+  void give_up(std::string why);
 
  private:
   void rotate_master(std::string who, SecretBytes typed, Answer answer);
@@ -50,7 +53,7 @@ class StoreCommands {
   };
 
   EngineThread& engine_;
-  storage::SqliteStore& store_;
+  storage::SealableStore& store_;
   const std::filesystem::path folder_;
   std::unique_ptr<Backup> backup_;  // the engine's thread only
   KeyFetcher keys_;                 // the first to go: it touches all of the above
