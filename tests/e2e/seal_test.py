@@ -10,7 +10,7 @@ from lab_case import LabCase
 from sites import wait_for
 
 
-class Sealed(LabCase):
+class SealCase(LabCase):
     def setUp(self):
         self.a, self.b = self.lab.kmes["KME-A"], self.lab.kmes["KME-B"]
         self.master, self.slave = self.lab.client("SAE-A1"), self.lab.client("SAE-B1")
@@ -38,6 +38,8 @@ class Sealed(LabCase):
     def fetch(self, given):
         return self.answer(lambda: self.slave.get_by_ids("SAE-A1", [key["key_ID"] for key in given["keys"]]))
 
+
+class Sealed(SealCase):
     def test_gives_nothing_until_it_is_unsealed_and_everything_once_after(self):
         given = self.new_keys()
         self.seal()
@@ -109,21 +111,6 @@ class Sealed(LabCase):
         self.slave.close()
         self.assertEqual(self.fetch(given), (200, given))
 
-    def test_gives_nothing_twice_from_a_copy_that_was_put_back_meanwhile(self):
-        given = self.new_keys()
-        store, copy = self.b.state / "store.db", self.lab.folder / "copy of the store"
-        self.seal()
-        shutil.copy(store, copy)
-        self.unseal()
-        self.assertEqual(self.fetch(given), (200, given))
-        self.seal()
-        shutil.copy(copy, store)
-        self.unseal()
-        self.assertEqual(self.fetch(given)[0], 400)
-        self.assertIn("store_put_back", self.operate(self.b, "audit export"))
-        again = self.new_keys()
-        self.assertEqual(self.fetch(again), (200, again))
-
     def test_stays_sealed_without_its_keyring(self):
         given = self.new_keys()
         self.seal()
@@ -145,6 +132,23 @@ class Sealed(LabCase):
             self.operate(self.b, "backup", expected=1)
             self.unseal()
             self.assertIn("store-", self.operate(self.b, "backup"))
+
+
+class PutBack(SealCase):
+    def test_gives_nothing_twice_from_a_copy_that_was_put_back_meanwhile(self):
+        given = self.new_keys()
+        store, copy = self.b.state / "store.db", self.lab.folder / "copy of the store"
+        self.seal()
+        shutil.copy(store, copy)
+        self.unseal()
+        self.assertEqual(self.fetch(given), (200, given))
+        self.seal()
+        shutil.copy(copy, store)
+        self.unseal()
+        self.assertEqual(self.fetch(given)[0], 400)
+        self.assertIn("store_put_back", self.operate(self.b, "audit export"))
+        again = self.new_keys()
+        self.assertEqual(self.fetch(again), (200, again))
 
 
 if __name__ == "__main__":
