@@ -129,6 +129,7 @@ void Daemon::stop() {
   if (sae_listener_) sae_listener_->stop(drain);
   at_failpoint(Failpoint::kShutdownDrained);
   if (operator_listener_) operator_listener_->stop(std::chrono::milliseconds(0));
+  if (store_commands_) store_commands_->stop();
   for (auto& running : drivers_) running.driver->stop();
   if (transport_) transport_->stop();
   if (engine_ && !dead_ && reloader_) audit({.action = api::AuditAction::kStop, .actor = config_.get()->id.str()});
@@ -196,8 +197,8 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   };
   store_commands_ = std::make_unique<StoreCommands>(*engine_, *sqlite_store_, config->state_dir,
                                                     [this] { return config_.get()->master_key; });
-  operators.command = [this](StoreCommand command, std::string who, StoreCommands::Answer answer) {
-    store_commands_->run(command, std::move(who), std::move(answer));
+  operators.command = [this](StoreCommand command, std::string who, SecretBytes typed, StoreCommands::Answer answer) {
+    store_commands_->run(command, std::move(who), std::move(typed), std::move(answer));
   };
   operator_routes_ = std::make_unique<OperatorRoutes>(std::move(operators), *engine_, metrics_);
   sae_routes_ = std::make_unique<SaeRoutes>(*engine_, metrics_, SaeSettings{config->extensions, config->answers});

@@ -120,6 +120,10 @@ http::Response reloaded(const std::vector<std::string>& waiting) {
                        fmt::format("reloaded; these options wait for the next start: {}\n", fmt::join(waiting, ", ")));
 }
 
+// 403: the operator is to type something, or something else. RFC 9110 §15.5.4: "the client MAY repeat the request with
+// new or different credentials". Who is no operator gets 401.
+int status_of(const Error& error) { return error.code == ErrorCode::kUnauthorised ? 403 : 400; }
+
 }  // namespace
 
 std::vector<Check> readiness(kms::Node::State state, const kms::Report& report,
@@ -180,12 +184,15 @@ void OperatorRoutes::reload(const http::Client& client, http::Responder respond)
   });
 }
 
-void OperatorRoutes::command(StoreCommand command, const http::Client& client, http::Responder respond) {
-  settings_.command(command, client.name, [respond = std::move(respond)](Result<std::string> outcome) mutable {
+void OperatorRoutes::command(StoreCommand command, const http::Client& client, SecretBytes typed,
+                             http::Responder respond) {
+  auto answer = [respond = std::move(respond)](Result<std::string> outcome) mutable {
     respond([outcome = std::move(outcome)]() {
-      return outcome ? text_response(200, *outcome) : text_response(400, outcome.error().text + "\n");
+      return outcome ? text_response(200, *outcome)
+                     : text_response(status_of(outcome.error()), outcome.error().text + "\n");
     });
-  });
+  };
+  settings_.command(command, client.name, std::move(typed), std::move(answer));
 }
 
 void OperatorRoutes::handle(const http::Client& client, http::Request request, http::Responder respond) {
@@ -213,9 +220,9 @@ void OperatorRoutes::handle(const http::Client& client, http::Request request, h
     case Route::What::kReload:
       return reload(client, std::move(respond));
     case Route::What::kBackup:
-      return command(StoreCommand::kBackup, client, std::move(respond));
+      return command(StoreCommand::kBackup, client, {}, std::move(respond));
     case Route::What::kRotateMaster:
-      return command(StoreCommand::kRotateMaster, client, std::move(respond));
+      return command(StoreCommand::kRotateMaster, client, std::move(request.body), std::move(respond));
   }
 }
 

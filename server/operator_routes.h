@@ -1,5 +1,6 @@
 // What the operator listener serves: is it alive, is it ready and if not why, the metrics, the audit log, and a reload
-// of the configuration. Whoever gets here is an operator: the listener serves nobody else. No key bits pass here.
+// of the configuration. Whoever gets here is an operator: the listener serves nobody else. No key bits pass here, but
+// what an operator types for a master key does, as a body that wipes itself.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +24,7 @@ struct OperatorSettings {
   std::function<void(std::string who, Reloader::Completion)> reload;
   // The lines from this number on, about as many bytes of them. Called on the engine's thread.
   std::function<Result<storage::AuditPage>(std::uint64_t first, std::size_t bytes)> read_audit;
-  std::function<void(StoreCommand command, std::string who, StoreCommands::Answer)> command;
+  std::function<void(StoreCommand command, std::string who, SecretBytes typed, StoreCommands::Answer)> command;
 };
 
 // One line of /readyz.
@@ -50,7 +51,7 @@ class OperatorRoutes final : public http::Handler {
   void show_readiness(const http::Request& request, http::Responder respond);
   void show_audit(const http::Request& request, http::Responder respond);
   void reload(const http::Client& client, http::Responder respond);
-  void command(StoreCommand command, const http::Client& client, http::Responder respond);
+  void command(StoreCommand command, const http::Client& client, SecretBytes typed, http::Responder respond);
 
   OperatorSettings settings_;
   EngineThread& engine_;

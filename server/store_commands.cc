@@ -25,12 +25,11 @@ Result<fs::path> next_backup_in(const fs::path& folder) {
 
 }  // namespace
 
-void StoreCommands::run(StoreCommand command, std::string who, Answer answer) {
+void StoreCommands::run(StoreCommand command, std::string who, SecretBytes typed, Answer answer) {
+  if (command == StoreCommand::kRotateMaster) return rotate_master(std::move(who), std::move(typed), std::move(answer));
   const auto shared = std::make_shared<Answer>(std::move(answer));
-  const auto queued = engine_.between_batches([this, command, who = std::move(who), shared]() mutable {
-    if (command == StoreCommand::kRotateMaster) return rotate_master(who, std::move(*shared));
-    begin_backup(std::move(who), std::move(*shared));
-  });
+  const auto queued = engine_.between_batches(
+      [this, who = std::move(who), shared]() mutable { begin_backup(std::move(who), std::move(*shared)); });
   if (!queued) (*shared)(std::unexpected(queued.error()));
 }
 
@@ -40,16 +39,24 @@ void StoreCommands::audit(api::AuditAction action, const std::string& who, std::
       kms::AuditEvent{{.action = action, .actor = who, .subject = std::move(subject), .reason = std::move(reason)}}));
 }
 
-void StoreCommands::rotate_master(const std::string& who, Answer answer) {
-  const auto provider = storage::make_master_key_provider(master_key_());
-  if (!provider) return answer(std::unexpected(provider.error()));
-  auto key = (*provider)->fetch({});
+void StoreCommands::rotate_master(std::string who, SecretBytes typed, Answer answer) {
+  keys_.fetch(std::move(typed), [this, who = std::move(who), answer = std::move(answer)](
+                                    Result<SecretBytes> key, const std::string& where) mutable {
+    const auto shared = std::make_shared<Answer>(std::move(answer));
+    const auto queued = engine_.between_batches([this, who, where, key = std::move(key), shared]() mutable {
+      change_master(who, std::move(key), where, std::move(*shared));
+    });
+    if (!queued) (*shared)(std::unexpected(queued.error()));
+  });
+}
+
+void StoreCommands::change_master(const std::string& who, Result<SecretBytes> key, const std::string& where,
+                                  Answer answer) {
   const Result<void> changed = key ? store_.change_master_key(std::move(*key)) : std::unexpected(key.error());
-  audit(api::AuditAction::kMasterKey, who, (*provider)->describe(),
+  audit(api::AuditAction::kMasterKey, who, where,
         changed ? "in use" : fmt::format("refused: {}", changed.error().text));
   if (!changed) return answer(std::unexpected(changed.error()));
-  answer(fmt::format("the keyring is wrapped under the key of {}; the old one opens nothing any more\n",
-                     (*provider)->describe()));
+  answer(fmt::format("the keyring is wrapped under the key of {}; the old one opens nothing any more\n", where));
 }
 
 // --- backup
