@@ -9,10 +9,10 @@
 #include "cli/audit.h"
 #include "cli/conformance/command.h"
 #include "cli/https_client.h"
+#include "cli/master_key_command.h"
 #include "cli/typed_secret.h"
 #include "cli/verify_command.h"
 #include "server/config.h"
-#include "storage/key_file.h"
 #include "storage/store_backup.h"
 
 namespace qkms::cli {
@@ -28,15 +28,6 @@ Result<void> dev_pki(const Arguments& arguments) {
   if (auto made = certs::make_dev_pki(folder, pki); !made) return made;
   fmt::print("{}: made a DEVELOPMENT PKI, good for {} days. Its CAs' keys are not protected: never use it for real.\n",
              folder, certs::kDevDays);
-  return {};
-}
-
-Result<void> new_master_key(const Arguments& arguments) {
-  const auto source = storage::parse_master_key_source(arguments.positional.front());
-  if (!source) return std::unexpected(source.error());
-  if (source->scheme != storage::MasterKeySource::Scheme::kFile) return fail(ErrorCode::kInvalid, "not yet");
-  if (auto made = storage::create_key_file(source->place); !made) return made;
-  fmt::print("{}: made. Without it the store cannot be read: keep a copy, away from the store.\n", source->place);
   return {};
 }
 
@@ -203,7 +194,7 @@ std::vector<Command> commands() {
        accept_audit},
       conformance::conformance_command(),
       {"dev-pki", "Make certificates for demonstrations and tests.", pki, dev_pki},
-      {"new-master-key", "Make the key that seals a store.", {{}, {"KEY"}}, new_master_key},
+      new_master_key_command(),
       verify_command(),
       {"reference-config", "Print every option of qkmsd's configuration.", {}, reference_config},
   };

@@ -13,21 +13,25 @@ void KeyFetcher::fetch(SecretBytes typed, Done done) {
     return done(std::unexpected(error), "");
   }
   busy_ = true;
-  if (thread_.joinable()) thread_.join();  // it has said that it is done
+  if (thread_.joinable()) thread_.join();  // it has its key, and takes the lock no more
   thread_ = std::thread([this, typed = std::move(typed), done = std::move(done)]() mutable {
-    run(typed, std::move(done));
-    typed.clear();
+    std::string where;
+    Result<SecretBytes> key = ask(std::move(typed), where);
+    {
+      // Before anybody hears of it: who is told to type something may be back before this thread has ended.
+      const std::lock_guard end(mutex_);
+      busy_ = false;
+    }
+    done(std::move(key), where);
     wipe_traces();
-    const std::lock_guard end(mutex_);
-    busy_ = false;
   });
 }
 
-void KeyFetcher::run(const SecretBytes& typed, Done done) {
+Result<SecretBytes> KeyFetcher::ask(SecretBytes typed, std::string& where) const {
   const auto provider = storage::make_master_key_provider(source_());
-  if (!provider) return done(std::unexpected(provider.error()), "");
-  Result<SecretBytes> key = (*provider)->fetch(typed);
-  done(std::move(key), (*provider)->describe());
+  if (!provider) return std::unexpected(provider.error());
+  where = (*provider)->describe();
+  return (*provider)->fetch(typed);
 }
 
 void KeyFetcher::stop() {

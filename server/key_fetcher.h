@@ -31,7 +31,7 @@ class KeyFetcher {
   void stop();
 
  private:
-  void run(const SecretBytes& typed, Done done);
+  Result<SecretBytes> ask(SecretBytes typed, std::string& where) const;
 
   const std::function<storage::MasterKeySource()> source_;
   std::mutex mutex_;

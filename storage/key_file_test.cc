@@ -1,4 +1,5 @@
-// The master key's file: what is taken, and what is refused with which words (threat T37).
+// The master key's file, and the credential that is one: what is taken, and what is refused with which words (threat
+// T37).
 #include "storage/key_file.h"
 
 #include <gmock/gmock.h>
@@ -6,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "storage/scratch_folder.h"
@@ -124,6 +126,88 @@ TEST_F(MasterKey, IsNeverWrittenOverAnExistingFile) {
   write("precious");
   EXPECT_FALSE(create_key_file(file_));
   EXPECT_EQ(std::filesystem::file_size(file_), 8U);
+}
+
+class Credential : public testing::Test {
+ protected:
+  Credential() {
+    ::chmod(folder_.path().c_str(), 0700);
+    ::setenv("CREDENTIALS_DIRECTORY", folder_.path().c_str(), 1);
+  }
+  ~Credential() override { ::unsetenv("CREDENTIALS_DIRECTORY"); }
+
+  void write(std::string_view content, mode_t mode) const {
+    const std::filesystem::path file = folder_.path() / "master";
+    std::filesystem::remove(file);
+    std::ofstream(file, std::ios::binary) << content;
+    ::chmod(file.c_str(), mode);
+  }
+  Result<SecretBytes> fetch() const { return CredentialProvider("master").fetch({}); }
+  void expect_refusal(std::string_view words) const {
+    const Result<SecretBytes> key = fetch();
+    ASSERT_FALSE(key) << words;
+    EXPECT_THAT(key.error().text, HasSubstr(words));
+    EXPECT_FALSE(CredentialProvider("master").check());
+  }
+
+  ScratchFolder folder_;
+};
+
+TEST_F(Credential, IsTakenAsSystemdGivesIt) {
+  for (const mode_t mode : {0400, 0440}) {  // owned by the unit's user; by root, with an ACL
+    write(std::string(64, 'a') + "\n", mode);
+    const Result<SecretBytes> key = fetch();
+    ASSERT_TRUE(key) << key.error().text;
+    EXPECT_EQ(key->size(), kMasterKeyBytes);
+  }
+  EXPECT_FALSE(CredentialProvider("master").needs_operator());
+}
+
+TEST_F(Credential, OfWhatIsNoKeyIsRefused) {
+  write("", 0400);
+  expect_refusal("is empty");
+  write(std::string(31, 'a'), 0400);
+  expect_refusal("must hold 32 bytes");
+  write(std::string(32, 'a'), 0400);
+  expect_refusal("as when a key of 64 was cut");
+  write(std::string(66, 'a'), 0400);
+  expect_refusal("too long");
+}
+
+TEST_F(Credential, ThatOthersCanReadOrChangeIsRefused) {
+  for (const mode_t mode : {0404, 0402, 0460, 0450, 0444}) {
+    write(std::string(64, 'a'), mode);
+    expect_refusal("open to its group or to others");
+  }
+  write(std::string(64, 'a'), 0400);
+  ::chmod(folder_.path().c_str(), 0755);
+  expect_refusal("the credentials folder");
+  ::chmod(folder_.path().c_str(), 0700);
+  EXPECT_TRUE(fetch());
+}
+
+TEST_F(Credential, OfAnotherUserOrBehindALinkIsRefused) {
+  const std::filesystem::path file = folder_.path() / "master", target = folder_.path() / "target";
+  std::ofstream(target) << std::string(64, 'a');
+  ::chmod(target.c_str(), 0400);
+  std::filesystem::create_symlink(target, file);
+  expect_refusal("is a symbolic link");
+  write(std::string(64, 'a'), 0400);
+  if (::chown(file.c_str(), 12345, 12345) != 0) GTEST_SKIP() << "only root can give files away";
+  expect_refusal("belongs to another user");
+}
+
+TEST_F(Credential, ThatWasNotPassedSaysWhatTheUnitNeeds) {
+  EXPECT_EQ(fetch().error().code, ErrorCode::kNotFound);
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  const Result<SecretBytes> key = fetch();
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(key.error().text, HasSubstr("LoadCredentialEncrypted=master:/etc/qkms/master.cred"));
+}
+
+TEST_F(Credential, IsNotMadeHere) {
+  EXPECT_THAT(CredentialProvider("master").create({}).error().text, HasSubstr("systemd-creds encrypt --name=master"));
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 #include "storage/master_key.h"
 
 #include "storage/key_file.h"
+#include "storage/passphrase.h"
+#include "storage/pkcs11.h"
+#include "storage/secret_file.h"
 
 namespace qkms::storage {
 
@@ -11,11 +14,14 @@ Result<std::unique_ptr<MasterKeyProvider>> make_master_key_provider(const Master
     case MasterKeySource::Scheme::kFile:
       return std::make_unique<KeyFileProvider>(source.place);
     case MasterKeySource::Scheme::kCredential:
+      if (is_credential_name(source.place)) return std::make_unique<CredentialProvider>(source.place);
+      return fail(ErrorCode::kInvalid, text_of(source) + ": not the name of a credential, which is a file's name");
     case MasterKeySource::Scheme::kPassphrase:
+      return std::make_unique<PassphraseProvider>(source.place);
     case MasterKeySource::Scheme::kPkcs11:
-      break;
+      return make_pkcs11_provider(text_of(source));
   }
-  return fail(ErrorCode::kInvalid, "not yet: " + text_of(source));
+  return fail(ErrorCode::kInternal, "a scheme without a provider");
 }
 
 }  // namespace qkms::storage

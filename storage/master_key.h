@@ -37,6 +37,10 @@ class MasterKeyProvider {
 
   // Whether a later fetch() may succeed, as far as can be told without anything typed. Blocks like fetch().
   virtual Result<void> check() const = 0;
+
+  // Makes the key (for a passphrase: what goes with it) where there is none yet; what is there is never touched.
+  // `typed` is a new passphrase, or the PIN of the token.
+  virtual Result<void> create(const SecretBytes& typed) const = 0;
 };
 
 // kInvalid: a name or URI that no provider can mean. Opens nothing.
