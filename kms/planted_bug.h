@@ -19,6 +19,8 @@ enum class Bug {
   kTrustAnyLife,      // what a peer has heard of us is believed to be known
   kKeepKeysPutBack,   // a store that was put back burns its extents and keeps its keys
   kHandOutUnasked,    // stored keys do not wait for what peers have to say
+  kKeepGiven,         // the last extent that a peer gives away goes on counting as the peer's
+  kCountTwice,        // the follower of a link counts a block that differs twice
 };
 
 #ifndef QKMS_BUG

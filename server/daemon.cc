@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <utility>
 
@@ -64,6 +65,7 @@ spdlog::level::level_enum level_of(kms::NoticeKind kind) {
     case kms::NoticeKind::kBlockRefused:  // as a rule because the reservoir is full, which is good news
       return spdlog::level::info;
     case kms::NoticeKind::kStoreRolledBack:
+    case kms::NoticeKind::kLinkDivergence:
       return spdlog::level::err;
     default:
       return spdlog::level::warn;
@@ -103,6 +105,7 @@ Daemon::Started Daemon::start_all() {
   if (auto done = open_store(); !done) return done;
   if (auto done = open_transport(*parts); !done) return done;
   engine_->start();
+  if (!config->audit_syslog.empty()) start_syslog_copy(last_record_at_start_);
   transport_->start();
   if (auto done = open_listeners(*parts); !done) return done;
   update_drivers(config->links);
@@ -133,6 +136,9 @@ void Daemon::stop() {
   if (transport_) transport_->stop();
   if (engine_ && !dead_ && reloader_) audit({.action = api::AuditAction::kStop, .actor = config_.get()->id.str()});
   if (engine_) engine_->stop();
+  if (syslog_copy_ && !dead_)  // its thread is gone, so the store is ours
+    syslog_copy_->finish(
+        [this](std::uint64_t first, std::size_t bytes) { return sqlite_store_->read_audit(first, bytes); });
   if (io_threads_) io_threads_->stop();
   watch_.stop();
 }
@@ -152,6 +158,9 @@ Daemon::Started Daemon::open_store() {
   }
   if (sqlite_store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
   sqlite_store_->keep_audit_bytes(std::uint64_t{config->audit_keep_mib} << 20);
+  const auto end_of_audit = sqlite_store_->read_audit(UINT64_MAX, 0);
+  if (!end_of_audit) return failure_of(end_of_audit.error());
+  last_record_at_start_ = end_of_audit->last.sequence;
   if (const std::string copy = config->store_file().string() + ".v1"; std::filesystem::exists(copy)) {
     spdlog::warn("{}, kept when the store was brought to another format, opens with the master key alone: delete it",
                  copy);
@@ -172,6 +181,18 @@ Daemon::Started Daemon::open_store() {
            .reason = group.why});
   }
   return {};
+}
+
+void Daemon::start_syslog_copy(std::uint64_t last_record) {
+  const auto read = [this](std::uint64_t first, std::size_t bytes) -> Result<storage::AuditPage> {
+    std::promise<Result<storage::AuditPage>> promise;
+    auto page = promise.get_future();
+    const auto queued = engine_->between_batches([&] { promise.set_value(sqlite_store_->read_audit(first, bytes)); });
+    if (!queued) return std::unexpected(queued.error());
+    return page.get();
+  };
+  syslog_copy_ = std::make_unique<SyslogCopy>(config_.get()->audit_syslog, read);
+  syslog_copy_->start(last_record);
 }
 
 Daemon::Started Daemon::open_transport(const Parts& parts) {
@@ -323,6 +344,7 @@ Observed Daemon::observe() const {
   observed.secret_memory = SecretHeap::of_process().figures();
   observed.clock_steps = watch_.clock_steps();
   observed.clock_behind_s = certs::seconds_behind_floor();
+  if (syslog_copy_) observed.syslog = &syslog_copy_->counts();
   observed.reloads = reloads_;
   observed.reloads_refused = reloads_refused_;
   return observed;

@@ -27,6 +27,7 @@
 #include "server/reloader.h"
 #include "server/sae_routes.h"
 #include "server/store_commands.h"
+#include "server/syslog_copy.h"
 #include "server/watch.h"
 #include "storage/sqlite_store.h"
 
@@ -69,6 +70,7 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   Reloader::Outcome reload_for(std::string_view who);
   Reloader::Outcome apply_file();
   void audit(api::AuditRecord record);
+  void start_syslog_copy(std::uint64_t last_record);
   void apply(Config config, Parts parts);
   Observed observe() const;
 
@@ -108,7 +110,9 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
     std::unique_ptr<drivers::Driver> driver;
   };
   std::vector<Running> drivers_;
-  std::unique_ptr<Reloader> reloader_;  // the first to be stopped: it touches all of the above
+  std::unique_ptr<SyslogCopy> syslog_copy_;
+  std::uint64_t last_record_at_start_ = 0;  // of the audit log
+  std::unique_ptr<Reloader> reloader_;      // the first to be stopped: it touches all of the above
 };
 
 }  // namespace qkms::server

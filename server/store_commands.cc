@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "storage/master_key.h"
 
 namespace qkms::server {
@@ -44,7 +45,9 @@ void StoreCommands::audit(api::AuditAction action, const std::string& who, std::
 
 void StoreCommands::rotate_master(const std::string& who, Answer answer) {
   auto key = storage::read_master_key(master_key_file_);
+  at_failpoint(Failpoint::kRotateMasterBegin);
   const Result<void> changed = key ? store_.change_master_key(std::move(*key)) : std::unexpected(key.error());
+  at_failpoint(Failpoint::kRotateMasterDone);
   audit(api::AuditAction::kMasterKey, who, master_key_file_.string(),
         changed ? "in use" : fmt::format("refused: {}", changed.error().text));
   if (!changed) return answer(std::unexpected(changed.error()));

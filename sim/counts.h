@@ -36,7 +36,8 @@ namespace qkms::sim {
                                                                                   X(kLevelsSeen, "levels_seen")                        \
   X(kStoreCopied, "store_copied") X(kPutBackMarked, "put_back_marked") X(kPutBackUnmarked, "put_back_unmarked")        \
   X(kFetchAgain, "fetch_again") X(kPutBackNoticed, "put_back_noticed")     \
-  X(kPutBackNoticedAgain, "put_back_noticed_again")
+  X(kPutBackNoticedAgain, "put_back_noticed_again")                                                                    \
+  X(kAccountsTold, "accounts_told") X(kAccountsCompared, "accounts_compared")
 // clang-format on
 
 enum class Count {
