@@ -16,6 +16,11 @@
 
 namespace qkms::kms {
 
+// The peer has counted a block as quarantined that we do not hold, so we cannot do the same.
+inline Finding quarantined_alone(const api::BlockReject& reject) {
+  return {Divergence::kBlockUnknown, "it quarantines block " + to_string(reject.block) + ", which we do not hold"};
+}
+
 inline constexpr std::size_t kMinBlockBytes = 64;
 inline constexpr std::size_t kMaxBlockBytes = 1 << 20;
 inline constexpr std::size_t kMaxWaitingOffers = 4096;

@@ -56,7 +56,7 @@ class Engine {
   void handle_message(const api::Message& message, Pair& pair, Batch& batch);
   void to_no_link(const api::BlockOffer& offer, Pair& pair, Batch& batch);
   void to_no_link(const api::BlockAccept& accept, Pair& pair, Batch& batch);
-  void to_no_link(const api::BlockReject&, Pair&, Batch&) {}  // what it rejects stays in the store
+  void to_no_link(const api::BlockReject& reject, Pair& pair, Batch& batch);
   template <class BlockMessage>
   void to_link(const BlockMessage& message, Pair& pair, Batch& batch);
   bool housekeeping_due(Millis now) const { return now >= next_housekeeping_; }

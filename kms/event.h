@@ -1,6 +1,7 @@
 // What happens to the engine, and what it wants done about it. Between the two stands the commit: see node.h.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "api/audit_record.h"
 #include "api/peer/message.h"
+#include "kms/divergence.h"
 #include "kms/types.h"
 
 namespace qkms::kms {
@@ -100,8 +102,9 @@ enum class NoticeKind {
   kLimited,
   kPolicyReplaced,
   kStoreRolledBack,
+  kLinkDivergence,
 };
-inline constexpr std::size_t kNoticeKinds = static_cast<std::size_t>(NoticeKind::kStoreRolledBack) + 1;
+inline constexpr std::size_t kNoticeKinds = static_cast<std::size_t>(NoticeKind::kLinkDivergence) + 1;
 std::string_view name_of(NoticeKind kind);
 
 struct Notice {
@@ -117,6 +120,8 @@ struct ReservoirReport {
   std::uint64_t available_own_bits = 0;
   std::uint64_t available_peer_bits = 0;
   std::size_t outbox = 0;
+  std::array<std::uint64_t, kDivergences> divergences{};  // how often it was burned since the start, by reason
+  std::uint64_t comparisons = 0;                          // how often both ends' accounts were compared since then
 };
 
 struct LinkReport {

@@ -48,9 +48,10 @@ void KeyService::handle(const api::Assign& assign, Pair& pair, Assignments& assi
   const bool padded = !assign.under_pad.empty();
   const std::uint64_t bytes = std::uint64_t{assign.key_count} * assign.key_bytes;
   if (!pair.channel.accept_record(assign.record))
-    return pair.channel.diverged("it assigns a record number that is not new", batch);
+    return pair.channel.diverged({Divergence::kRecordRepeated, "it assigns a record number that is not new"}, batch);
   auto bits = pair.reservoir.follow(assign.ranges, padded ? Purpose::kPad : Purpose::kDelivery, batch);
-  if (!bits && bits.error().code == ErrorCode::kInvalid) return pair.channel.diverged(bits.error().text, batch);
+  if (!bits && bits.error().code == ErrorCode::kInvalid)
+    return pair.channel.diverged({Divergence::kRangeNotAtFront, bits.error().text}, batch);
   if (!bits) {
     pair.channel.post(api::AssignRefuse{assign.record, api::AssignRefuseReason::kUnreadable}, batch);
     return;

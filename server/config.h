@@ -93,6 +93,7 @@ struct Config {
   ServerLimits limits;
   LogLevel log_level = LogLevel::kInfo;
   std::uint32_t audit_keep_mib = 1024;  // of the audit log, in the store
+  std::filesystem::path audit_syslog;   // a socket that gets a copy of it; empty: none does
   kms::Policy policy;                   // self, peers, links, homes, allowed, keys, timing, capacity
 };
 

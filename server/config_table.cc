@@ -120,6 +120,8 @@ std::vector<Option> timing_options(kms::Timing& timing) {
               "A peer hears from us at least this often."),
       integer("silence_ms", timing.silence_ms, {100, 600'000, "milliseconds"},
               "A peer that was not heard for this long is taken as gone. At least twice heartbeat_ms."),
+      integer("compare_ms", timing.compare_ms, {100, kYearMs, "milliseconds"},
+              "Accounts are compared with a peer's this often at most, beside once in each session."),
       integer(
           "reconcile_ms", timing.reconcile_ms, {0, 86'400'000, "milliseconds"},
           "After a start, stored keys go out when all peers have said that the store is no old one, or after this."),
@@ -315,7 +317,9 @@ std::vector<Section> sections_of(Draft& draft) {
       once("audit", "The audit log, which is a part of the store.",
            [&config] {
              return std::vector{integer("keep_mib", config.audit_keep_mib, {1, 1 << 20, "MiB"},
-                                        "The oldest records go when the log is larger than this: export it before.")};
+                                        "The oldest records go when the log is larger than this: export it before."),
+                                optional_path("syslog", config.audit_syslog, "/dev/log",
+                                              "A Unix datagram socket that gets a copy of each record (RFC 5424).")};
            }),
       once("log", "The log: JSON lines on standard error.",
            [&config] {

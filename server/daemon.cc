@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <utility>
 
@@ -63,6 +64,7 @@ spdlog::level::level_enum level_of(kms::NoticeKind kind) {
     case kms::NoticeKind::kBlockRefused:  // as a rule because the reservoir is full, which is good news
       return spdlog::level::info;
     case kms::NoticeKind::kStoreRolledBack:
+    case kms::NoticeKind::kLinkDivergence:
       return spdlog::level::err;
     default:
       return spdlog::level::warn;
@@ -102,6 +104,7 @@ Daemon::Started Daemon::start_all() {
   if (auto done = lock_store(); !done) return done;
   if (auto done = open_transport(*parts); !done) return done;
   engine_->start();
+  if (engine_->state() == kms::Node::State::kOpen) start_syslog_copy();
   transport_->start();
   if (auto done = open_listeners(*parts); !done) return done;
   update_drivers(config->links);
@@ -134,6 +137,8 @@ void Daemon::stop() {
   if (transport_) transport_->stop();
   if (engine_ && !dead_ && reloader_) audit({.action = api::AuditAction::kStop, .actor = config_.get()->id.str()});
   if (engine_) engine_->stop();
+  if (syslog_copy_ && !dead_)  // its thread is gone, so the store is ours
+    syslog_copy_->finish([this](std::uint64_t first, std::size_t bytes) { return read_audit(first, bytes); });
   if (io_threads_) io_threads_->stop();
   watch_.stop();
 }
@@ -164,6 +169,7 @@ Daemon::Started Daemon::lock_store() {
   EngineOutlet& outlet = *this;
   engine_ = std::make_unique<EngineThread>(std::move(node), outlet, config->limits.engine_queue);
   if (engine_->state() == kms::Node::State::kOpen) audit_what_was_found();
+  if (!config->audit_syslog.empty()) make_syslog_copy();
   return {};
 }
 
@@ -179,8 +185,8 @@ std::expected<std::unique_ptr<kms::Node>, StartFailure> Daemon::open_node(std::s
 }
 
 // Each time that the store was opened.
-void Daemon::log_what_was_found() const {
-  const storage::SqliteStore& store = *sealable_store_->opened();
+void Daemon::log_what_was_found() {
+  storage::SqliteStore& store = *sealable_store_->opened();
   for (const storage::Quarantined& group : store.quarantined()) {
     spdlog::error("the store's rows of {} are not those that were written last ({}); all {} are dropped", group.name,
                   group.why, group.rows);
@@ -190,6 +196,7 @@ void Daemon::log_what_was_found() const {
     spdlog::warn("{}, kept when the store was brought to another format, opens with the master key alone: delete it",
                  copy);
   }
+  if (const auto end = store.read_audit(INT64_MAX, 0); end && !first_opening_) first_opening_ = end->last.sequence;
 }
 
 void Daemon::audit_what_was_found() {
@@ -200,6 +207,28 @@ void Daemon::audit_what_was_found() {
            .count = group.rows,
            .reason = group.why});
   }
+}
+
+Result<storage::AuditPage> Daemon::read_audit(std::uint64_t first, std::size_t bytes) {
+  const auto store = sealable_store_->to_look_at();
+  if (!store) return std::unexpected(store.error());
+  return (*store)->read_audit(first, bytes);
+}
+
+void Daemon::make_syslog_copy() {
+  const auto read = [this](std::uint64_t first, std::size_t bytes) -> Result<storage::AuditPage> {
+    std::promise<Result<storage::AuditPage>> promise;
+    auto page = promise.get_future();
+    const auto queued = engine_->between_batches([&] { promise.set_value(read_audit(first, bytes)); });
+    if (!queued) return std::unexpected(queued.error());
+    return page.get();
+  };
+  syslog_copy_ = std::make_unique<SyslogCopy>(config_.get()->audit_syslog, read);
+}
+
+// With the records that come after the first opening of the store, which may be long after the daemon's start.
+void Daemon::start_syslog_copy() {
+  if (syslog_copy_ && first_opening_ && !std::exchange(syslog_started_, true)) syslog_copy_->start(*first_opening_);
 }
 
 Daemon::Started Daemon::open_transport(const Parts& parts) {
@@ -218,11 +247,7 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   operators.state_dir = config->state_dir;
   operators.observe = [this] { return observe(); };
   operators.reload = [this](std::string who, Reloader::Completion done) { reload(std::move(who), std::move(done)); };
-  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) -> Result<storage::AuditPage> {
-    const auto store = sealable_store_->to_look_at();
-    if (!store) return std::unexpected(store.error());
-    return (*store)->read_audit(first, bytes);
-  };
+  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) { return read_audit(first, bytes); };
   store_commands_ = std::make_unique<StoreCommands>(*engine_, *sealable_store_, config->state_dir,
                                                     [this] { return config_.get()->master_key; });
   seal_commands_ = std::make_unique<SealCommands>(
@@ -232,6 +257,7 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
                               [this] {
                                 log_what_was_found();
                                 audit_what_was_found();
+                                start_syslog_copy();
                               }});
   operators.seal = [this](std::string who, StoreCommands::Answer answer) {
     seal_commands_->seal(std::move(who), std::move(answer));
@@ -370,6 +396,7 @@ Observed Daemon::observe() const {
   observed.secret_memory = SecretHeap::of_process().figures();
   observed.clock_steps = watch_.clock_steps();
   observed.clock_behind_s = certs::seconds_behind_floor();
+  if (syslog_copy_) observed.syslog = &syslog_copy_->counts();
   observed.reloads = reloads_;
   observed.reloads_refused = reloads_refused_;
   return observed;

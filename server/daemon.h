@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "drivers/driver.h"
@@ -28,6 +29,7 @@
 #include "server/sae_routes.h"
 #include "server/seal_commands.h"
 #include "server/store_commands.h"
+#include "server/syslog_copy.h"
 #include "server/watch.h"
 #include "storage/sealable_store.h"
 
@@ -64,7 +66,7 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   Started lock_store();
   std::expected<std::unique_ptr<kms::Node>, StartFailure> open_node(std::shared_ptr<const kms::Policy> policy,
                                                                     SecretBytes master_key);
-  void log_what_was_found() const;
+  void log_what_was_found();
   void audit_what_was_found();
   Started open_transport(const Parts& parts);
   Started open_listeners(const Parts& parts);
@@ -74,6 +76,9 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   Reloader::Outcome reload_for(std::string_view who);
   Reloader::Outcome apply_file();
   void audit(api::AuditRecord record);
+  Result<storage::AuditPage> read_audit(std::uint64_t first, std::size_t bytes);
+  void make_syslog_copy();
+  void start_syslog_copy();
   void apply(Config config, Parts parts);
   Observed observe() const;
 
@@ -114,7 +119,10 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
     std::unique_ptr<drivers::Driver> driver;
   };
   std::vector<Running> drivers_;
-  std::unique_ptr<Reloader> reloader_;  // the first to be stopped: it touches all of the above
+  std::unique_ptr<SyslogCopy> syslog_copy_;
+  std::optional<std::uint64_t> first_opening_;  // of the store: the last record of the audit log then
+  bool syslog_started_ = false;
+  std::unique_ptr<Reloader> reloader_;      // the first to be stopped: it touches all of the above
 };
 
 }  // namespace qkms::server

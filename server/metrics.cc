@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "server/log.h"
 #include "server/version.h"
 
 namespace qkms::server {
@@ -74,6 +75,19 @@ void write_reservoirs(const kms::Report& report, Page& page) {
   for (const auto& one : report.reservoirs) page.value({{"peer", one.peer.str()}}, one.session_up ? 1 : 0);
   page.family(MetricType::Gauge, "qkms_peer_outbox_messages", "Messages that the peer has not acknowledged.");
   for (const auto& one : report.reservoirs) page.value({{"peer", one.peer.str()}}, one.outbox);
+}
+
+void write_divergences(const kms::Report& report, Page& page) {
+  page.family(MetricType::Counter, "qkms_pair_divergences_total",
+              "How often all that is shared with a peer was burned, by what the two found.");
+  for (const auto& one : report.reservoirs) {
+    for (std::size_t i = 0; i < kms::kDivergences; ++i) {
+      const auto reason = std::string(kms::name_of(static_cast<kms::Divergence>(i)));
+      page.value({{"peer", one.peer.str()}, {"reason", reason}}, one.divergences[i]);
+    }
+  }
+  page.family(MetricType::Counter, "qkms_pair_comparisons_total", "How often accounts were compared with a peer's.");
+  for (const auto& one : report.reservoirs) page.value({{"peer", one.peer.str()}}, one.comparisons);
 }
 
 // Only SAEs that asked anything: there may be thousands.
@@ -171,11 +185,22 @@ void write_process(const Observed& observed, Page& page) {
   page.value({{"state", "used"}}, observed.secret_memory.used_bytes);
   page.value({{"state", "locked"}}, observed.secret_memory.locked_bytes);
   page.value({{"state", "unlocked"}}, observed.secret_memory.unlocked_bytes);
+  page.one(MetricType::Counter, "qkms_log_lines_lost_total", "Lines of the log that its reader did not take.",
+           log_lines_lost());
   page.one(MetricType::Counter, "qkms_wall_clock_steps_total", "How often the wall clock was set while the daemon ran.",
            observed.clock_steps);
   page.one(MetricType::Gauge, "qkms_wall_clock_behind_seconds",
            "How far the wall clock is behind a time that it had reached; certificates are then judged by that time.",
            static_cast<std::uint64_t>(observed.clock_behind_s));
+}
+
+void write_syslog(const SyslogCounts& counts, Page& page) {
+  page.family(MetricType::Counter, "qkms_audit_syslog_records_total",
+              "Audit records, by whether the syslog has a copy.");
+  page.value({{"outcome", "copied"}}, counts.copied);
+  page.value({{"outcome", "skipped"}}, counts.skipped);
+  page.one(MetricType::Gauge, "qkms_audit_syslog_waiting", "Audit records that are still to be copied.",
+           counts.waiting);
 }
 
 void write_engine(const Observed& observed, Page& page) {
@@ -248,10 +273,12 @@ std::string Metrics::page(const Observed& observed) const {
   write_engine(observed, page);
   write_process(observed, page);
   write_reservoirs(observed.report, page);
+  write_divergences(observed.report, page);
   write_saes(observed.report, page);
   write_expiries(observed, page);
   write_links(observed, page);
   write_listeners(observed, page);
+  if (observed.syslog != nullptr) write_syslog(*observed.syslog, page);
   if (observed.peers != nullptr) write_peers(*observed.peers, page);
   std::vector<MetricFamily> families = registry_->registry.Collect();
   for (MetricFamily& family : page.take()) families.push_back(std::move(family));

@@ -15,6 +15,7 @@
 #include "server/http/listener.h"
 #include "server/parts.h"
 #include "server/peer/transport.h"
+#include "server/syslog_copy.h"
 
 namespace qkms::server {
 
@@ -40,6 +41,7 @@ struct Observed {
   std::vector<ListenerExpiries> expiries;
   std::uint64_t reloads = 0, reloads_refused = 0;
   SecretHeap::Figures secret_memory;
+  const SyslogCounts* syslog = nullptr;
   std::uint64_t clock_steps = 0;
   std::int64_t clock_behind_s = 0;
 };

@@ -148,6 +148,7 @@ std::vector<std::string> keep_what_needs_a_start(const Config& running, Config& 
   keep("limits.io_threads", running.limits.io_threads, next.limits.io_threads);
   keep("limits.engine_queue", running.limits.engine_queue, next.limits.engine_queue);
   keep("audit.keep_mib", running.audit_keep_mib, next.audit_keep_mib);
+  keep("audit.syslog", running.audit_syslog, next.audit_syslog);
   keep("capacity.cached_extent_bytes", running.policy.capacity.cached_extent_bytes,
        next.policy.capacity.cached_extent_bytes);
   return different;

@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/failpoint.h"
+
 namespace qkms::server {
 namespace {
 
@@ -53,9 +55,11 @@ void StoreCommands::rotate_master(std::string who, SecretBytes typed, Answer ans
 void StoreCommands::change_master(const std::string& who, Result<SecretBytes> key, const std::string& where,
                                   Answer answer) {
   const auto store = store_.to_look_at();
+  at_failpoint(Failpoint::kRotateMasterBegin);
   const Result<void> changed = !key     ? std::unexpected(key.error())
                                : !store ? std::unexpected(store.error())
                                         : (*store)->change_master_key(std::move(*key));
+  at_failpoint(Failpoint::kRotateMasterDone);
   audit(api::AuditAction::kMasterKey, who, where,
         changed ? "in use" : fmt::format("refused: {}", changed.error().text));
   if (!changed) return answer(std::unexpected(changed.error()));

@@ -48,6 +48,7 @@ kms::Policy draw_limits(const Settings& settings, Prng& random) {
   policy.timing.silence_ms = policy.timing.heartbeat_ms * random.between(3, 5);
   // Where stores are put back, the promise holds for those who wait for all that their peers have to say.
   policy.timing.reconcile_ms = settings.faults.put_back > 0 ? 3'600'000 : random.between(0, 4000);
+  policy.timing.compare_ms = random.between(100, 2000);
   if (random.chance(200)) policy.capacity.max_requests_in_flight = 2;
   if (random.chance(200)) policy.capacity.max_outbox = 3;
   if (settings.faults.row_damaged > 0 || random.chance(350))

@@ -94,6 +94,7 @@ Problem problem_in(const Hello& hello) {
   if (hello.sender.empty()) return "hello: sender is missing";
   if (hello.capabilities.size() > kMaxCapabilities) return "hello: too many capabilities";
   const auto is_name = [](const std::string& name) { return name.size() <= kMaxCapabilityBytes && is_valid_id(name); };
+  if (hello.pair_epoch > kMaxPairEpoch) return "hello: pair_epoch is out of range";
   if (!std::ranges::all_of(hello.capabilities, is_name)) return "hello: a capability is no short printable name";
   return problem_in(hello.heard);
 }
@@ -102,7 +103,20 @@ Problem problem_in(const Numbered& numbered) {
   return numbered.sequence == 0 ? "numbered: sequence is 0" : problem_in(numbered.message);
 }
 
-Problem problem_in(const Heartbeat&) { return nullptr; }
+// Sums of the receiver's must not overflow over what a peer says.
+Problem problem_in(const Accounts& accounts) {
+  constexpr std::uint64_t kMostBits = 1ULL << 62;
+  for (const Accounts::Side& side : {accounts.own, accounts.peer}) {
+    if ((side.extents == 0) != (side.bits == 0)) return "accounts: bits without extents, or extents without bits";
+    if (side.bits > kMostBits) return "accounts: too many bits";
+  }
+  if (std::max({accounts.in, accounts.macs, accounts.quarantined}) > kMostBits) return "accounts: too many bits";
+  return nullptr;
+}
+
+Problem problem_in(const Heartbeat& heartbeat) {
+  return heartbeat.accounts ? problem_in(*heartbeat.accounts) : nullptr;
+}
 
 Result<void> to_result(Problem problem) {
   if (problem != nullptr) return fail(ErrorCode::kInvalid, problem);

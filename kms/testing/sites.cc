@@ -120,6 +120,8 @@ void Sites::hand_over(OnTheWire frame) {
     frame.frame.mark = {};
     if (auto* hello = std::get_if<api::Hello>(&frame.frame.body)) hello->heard = {};
   }
+  if (auto* heartbeat = std::get_if<api::Heartbeat>(&frame.frame.body); heartbeat != nullptr && drop_accounts_)
+    heartbeat->accounts.reset();
   if (std::holds_alternative<api::Numbered>(frame.frame.body)) heard_.push_back(frame);
   std::vector<Event> events;
   events.emplace_back(PeerFrame{frame.from, session->second, std::move(frame.frame)});

@@ -74,6 +74,8 @@ class Sites {
   Result<void> unseal(const std::string& site);
   // From now on frames are as KMEs send and read them that know no marks.
   void drop_marks() { drop_marks_ = true; }
+  // Likewise that know no accounts, until told otherwise.
+  void drop_accounts(bool drop) { drop_accounts_ = drop; }
   // Puts a changed copy of its policy in force at a site.
   void change_policy(const std::string& site, const std::function<void(Policy&)>& change);
 
@@ -103,6 +105,7 @@ class Sites {
   RequestToken next_token_ = 1;
   bool hold_ = false;
   bool drop_marks_ = false;
+  bool drop_accounts_ = false;
 };
 
 }  // namespace qkms::kms::testing
