@@ -100,7 +100,10 @@ void KeyService::retire(const Assignment& assignment, std::uint64_t Ledger::* co
 void KeyService::audit_expiry(const Assignment& assignment, Batch& batch) {
   api::AuditRecord record{.action = api::AuditAction::kExpiry, .actor = assignment.master.str()};
   const KeyIdCodec* ids = ids_of(assignment.issuer);
-  const auto all = ids == nullptr ? std::vector<KeyId>() : ids->encode(assignment.record, assignment.key_count);
+  // An older version has taken what a peer said without looking; such a row has no key IDs that anybody could ask for.
+  const bool has_ids =
+      ids != nullptr && assignment.record <= kMaxRecord && assignment.key_count <= api::kMaxKeysPerMessage;
+  const auto all = has_ids ? ids->encode(assignment.record, assignment.key_count) : std::vector<KeyId>();
   for (std::uint32_t i = 0; i < assignment.key_count; ++i) {
     if (assignment.fetched[i] == all_bits(assignment)) continue;
     if (!all.empty()) record.keys.push_back(all[i]);

@@ -51,7 +51,9 @@ Problem problem_in(const Assign& assign) {
   if (assign.slaves.empty() || assign.slaves.size() > kMaxSlavesPerMessage) return "assign: no slaves, or too many";
   if (std::ranges::any_of(assign.slaves, &SaeId::empty)) return "assign: a slave is empty";
   if (has_repetition(assign.slaves)) return "assign: a slave is named twice";
+  if (assign.record == 0 || assign.record > kMaxRecordNumber) return "assign: record is out of range";
   if (assign.key_count == 0 || assign.key_bytes == 0) return "assign: key_count or key_bytes is 0";
+  if (assign.key_count > kMaxKeysPerMessage) return "assign: too many keys";
   if (assign.life_ms == 0 || assign.life_ms > kMaxLifeMs) return "assign: life_ms is out of range";
   if (assign.ranges.empty() || assign.ranges.size() > kMaxRangesPerMessage) return "assign: no ranges, or too many";
   if (!all_ranges_valid(assign.ranges)) return "assign: a range is empty or too long";

@@ -153,6 +153,14 @@ TEST(PeerBounds, RefusesAnAssignOverAnyBound) {
       {"too many slaves", assign_with([](Assign& a) { a.slaves = slaves(kMaxSlavesPerMessage + 1); })},
       {"an empty slave", assign_with([](Assign& a) { a.slaves.push_back(SaeId()); })},
       {"a slave twice", assign_with([](Assign& a) { a.slaves.push_back(a.slaves[0]); })},
+      {"no record", assign_with([](Assign& a) { a.record = 0; })},
+      {"a record that no key ID has room for", assign_with([](Assign& a) { a.record = kMaxRecordNumber + 1; })},
+      {"too many keys", assign_with([](Assign& a) {
+         a.key_count = kMaxKeysPerMessage + 1;
+         a.key_bytes = 1;
+         a.ranges = {{1, 0, a.key_count}};
+         a.under_pad.clear();
+       })},
       {"no keys", assign_with([](Assign& a) { a.key_count = 0; })},
       {"empty keys", assign_with([](Assign& a) { a.key_bytes = 0; })},
       {"no life", assign_with([](Assign& a) { a.life_ms = 0; })},

@@ -22,6 +22,9 @@ inline constexpr std::uint32_t kPeerVersionMax = 1;
 inline constexpr std::size_t kMaxFrameBytes = std::size_t{256} * 1024;
 inline constexpr std::size_t kMaxRangesPerMessage = 1024;
 inline constexpr std::size_t kMaxSlavesPerMessage = 64;
+inline constexpr std::uint32_t kMaxKeysPerMessage = 16'384;  // more than any keys.max_per_request
+// What a key ID has room for (kms/key_id.h). Records are numbered from 1.
+inline constexpr std::uint64_t kMaxRecordNumber = (std::uint64_t{1} << 61) - 1;
 inline constexpr std::size_t kMaxExtentsPerMessage = 4096;
 inline constexpr std::size_t kMaxCapabilities = 32;
 inline constexpr std::uint64_t kMaxPairEpoch = 0xffff'fff0;  // extents are numbered from pair epoch * 2^32
