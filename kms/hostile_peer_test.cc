@@ -34,7 +34,8 @@ class HostilePeerTest : public ::testing::Test {
   // The peer's next message to KME-A.
   void say(const std::string& peer, api::Message message) {
     std::uint64_t received = 0;
-    for (const PeerRow& row : sites_.at("KME-A").store.load_all().value().peers) {
+    const Snapshot stored = sites_.at("KME-A").store.load_all().value();
+    for (const PeerRow& row : stored.peers) {
       if (row.peer == kme(peer)) received = row.received;
     }
     sites_.send("KME-A", PeerFrame{kme(peer), 1, {0, api::Numbered{received + 1, std::move(message)}, {}}});
@@ -66,7 +67,8 @@ TEST_F(HostilePeerTest, DoesNotRefuseForAnotherPeer) {
   request.slave = sae("SAE-B1");
   sites_.send("KME-A", SaeEvent{77, request});
   std::uint64_t record = 0;
-  for (const OutboxRow& row : sites_.at("KME-A").store.load_all()->outbox) {
+  const Snapshot stored = sites_.at("KME-A").store.load_all().value();
+  for (const OutboxRow& row : stored.outbox) {
     if (const auto* assign = std::get_if<api::Assign>(&row.message)) record = assign->record;
   }
   ASSERT_NE(record, 0u);
