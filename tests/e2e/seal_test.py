@@ -2,12 +2,17 @@
 """An operator seals a KME and unseals it: nothing goes out meanwhile, nothing is lost, nothing comes twice, whatever becomes of its files."""
 
 import json
+import os
 import shutil
 import signal
 import unittest
 
 from lab_case import LabCase
+from memory_test import all_sleep, take_core
+from secret_search import Search
 from sites import wait_for
+
+PASSPHRASE = "A walrus sealed this, 0x5ea1."
 
 
 class SealCase(LabCase):
@@ -77,7 +82,7 @@ class Sealed(SealCase):
         metrics = self.b.metrics()
         self.assertEqual((metrics[("qkms_sealed", ())], metrics[("qkms_store_open", ())]), (0, 1))
         records = [json.loads(line) for line in self.operate(self.b, "audit export").splitlines()]
-        told = [(record["action"], record["actor"]) for record in records if record["action"] in ("seal", "unseal", "configuration", "master_key")]
+        told = [(record["action"], record["actor"]) for record in records if record.get("action") in ("seal", "unseal", "configuration", "master_key")]
         self.assertEqual(told[-5:], [("seal", "admin"), ("master_key", "admin"), ("configuration", "admin"), ("configuration", "SIGHUP"), ("unseal", "admin")])
         self.assertIn("each follows the one before it", self.operate(self.b, "audit verify"))
         self.assertIn('admin has sealed the KME', self.b.log.read_text())
@@ -149,6 +154,67 @@ class PutBack(SealCase):
         self.assertIn("store_put_back", self.operate(self.b, "audit export"))
         again = self.new_keys()
         self.assertEqual(self.fetch(again), (200, again))
+
+
+class WithAPassphrase(SealCase):
+    """A daemon that nobody can start alone."""
+
+    more = '[log]\nlevel = "trace"\n'
+
+    def open_again(self):
+        pass
+
+    def wrap_under_a_passphrase(self):
+        self.assertIn("passphrase", self.qkmsctl("new-master-key", f"passphrase:{self.b.folder}/passphrase", typed=PASSPHRASE + "\n"))
+        text = self.b.configuration.read_text()
+        self.b.configuration.write_text(text.replace("file:master.key", "passphrase:passphrase"))
+        self.assertIn("reloaded", self.operate(self.b, "reload"))
+        self.assertIn("old one opens nothing", self.operate(self.b, "rotate-master", typed=PASSPHRASE + "\n"))
+        (self.b.folder / "master.key").unlink()
+
+    def expect_sealed(self):
+        code, text = self.b.ask_operator("/readyz")
+        self.assertEqual(code, 503)
+        self.assertIn("it is sealed", text)
+        self.assertEqual(self.slave.status("SAE-A1")[0], 503)
+
+    def expect_passphrase_nowhere(self):
+        search = Search({"the passphrase": PASSPHRASE.encode()})
+        self.assertEqual(search.in_folder(self.b.folder), [])
+        if os.geteuid() != 0 or os.environ.get("QKMS_SANITIZE"):
+            return  # reading another process needs root; a sanitizer's heap is dumped
+        wait_for(lambda: all_sleep(self.b.process.pid), "KME-B is idle")
+        core = self.lab.folder / "core"
+        self.addCleanup(core.unlink)
+        take_core(self.b.process.pid, core, everything=True)
+        self.assertEqual(search.in_file(core), [])
+
+    def test_starts_sealed_and_waits_for_it(self):
+        self.wrap_under_a_passphrase()
+        given = self.new_keys()
+        self.assertEqual(self.b.stop(), 0)
+        self.b.start().wait_until_up()
+        self.slave.close()
+        self.expect_sealed()
+        self.assertIn("the KME starts sealed: qkmsctl unseal will ask for the passphrase", self.b.log.read_text())
+        self.assertIn("nothing was typed", self.operate(self.b, "unseal", expected=1))
+        self.assertIn("is not the passphrase of", self.operate(self.b, "unseal", typed=PASSPHRASE[:-1] + "\n", expected=1))
+        self.assertIn("the last attempt was refused", self.operate(self.b, "unseal", typed=PASSPHRASE + "\n", expected=1))
+        self.expect_sealed()
+        self.assertEqual(self.b.metrics()[("qkms_unseals_refused_total", ())], 1)
+        wait_for(lambda: self.b.ask_operator("/unseal", "POST")[0] == 403, "attempts are heard again")
+        self.assertIn("unsealed", self.operate(self.b, "unseal", typed=PASSPHRASE + "\n"))
+        self.assertEqual(self.fetch(given), (200, given))
+        self.expect_passphrase_nowhere()
+        records = [json.loads(line) for line in self.operate(self.b, "audit export").splitlines()]
+        told = [(record["action"], record.get("reason", "")[:7]) for record in records if record.get("action") in ("start", "unseal")]
+        self.assertEqual(told[-3:], [("start", "qkmsd 0"), ("unseal", "refused"), ("unseal", "")])
+        self.seal()
+        self.expect_sealed()
+        self.assertIn("unsealed", self.operate(self.b, "unseal", typed=PASSPHRASE + "\n"))
+        again = self.new_keys()
+        self.assertEqual(self.fetch(again), (200, again))
+        self.accounts()
 
 
 if __name__ == "__main__":
