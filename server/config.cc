@@ -181,6 +181,7 @@ void make_absolute(Config& config, const std::filesystem::path& folder) {
   fix(config.state_dir);
   fix(config.master_key_file);
   fix(config.keyring_file);
+  fix(config.audit_syslog);
 }
 
 }  // namespace
