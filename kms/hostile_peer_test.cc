@@ -28,17 +28,17 @@ class HostilePeerTest : public ::testing::Test {
       wanted -= assign.ranges.back().size;
     }
     ASSERT_EQ(wanted, 0u);
-    say("KME-B", std::move(assign));
+    say("KME-B", 1, std::move(assign));
   }
 
-  // The peer's next message to KME-A.
-  void say(const std::string& peer, api::Message message) {
+  // The peer's next message to KME-A, in the session with this number: the first connection has 1.
+  void say(const std::string& peer, SessionId session, api::Message message) {
     std::uint64_t received = 0;
     const Snapshot stored = sites_.at("KME-A").store.load_all().value();
     for (const PeerRow& row : stored.peers) {
       if (row.peer == kme(peer)) received = row.received;
     }
-    sites_.send("KME-A", PeerFrame{kme(peer), 1, {0, api::Numbered{received + 1, std::move(message)}, {}}});
+    sites_.send("KME-A", PeerFrame{kme(peer), session, {0, api::Numbered{received + 1, std::move(message)}, {}}});
   }
 
   Sites sites_;
@@ -73,9 +73,9 @@ TEST_F(HostilePeerTest, DoesNotRefuseForAnotherPeer) {
   }
   ASSERT_NE(record, 0u);
   sites_.drop_held_frames();
-  say("KME-C", api::AssignRefuse{record, api::AssignRefuseReason::kUnknownSae});
+  say("KME-C", 1, api::AssignRefuse{record, api::AssignRefuseReason::kUnknownSae});
   EXPECT_TRUE(sites_.at("KME-A").replies.empty());
-  say("KME-B", api::AssignRefuse{record, api::AssignRefuseReason::kUnknownSae});
+  say("KME-B", 2, api::AssignRefuse{record, api::AssignRefuseReason::kUnknownSae});
   EXPECT_EQ(sites_.at("KME-A").replies.size(), 1u);
 }
 

@@ -191,6 +191,7 @@ void make_absolute(Config& config, const std::filesystem::path& folder) {
   fix(config.state_dir);
   config.master_key = storage::resolved(std::move(config.master_key), folder);
   fix(config.keyring_file);
+  fix(config.audit_syslog);
 }
 
 }  // namespace
