@@ -29,7 +29,6 @@ struct SimulatedSettings {
   bool operator==(const SimulatedSettings&) const = default;
 };
 
-// `sink` must outlive the driver.
-std::unique_ptr<Driver> make_simulated_driver(LinkId link, SimulatedSettings settings, BlockSink& sink);
+std::unique_ptr<Driver> make_simulated_driver(LinkId link, SimulatedSettings settings);
 
 }  // namespace qkms::drivers

@@ -1,10 +1,9 @@
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <mutex>
 #include <set>
 
 #include "drivers/simulated_link.h"
+#include "drivers/testing/fake_host.h"
 
 namespace qkms::drivers {
 namespace {
@@ -160,47 +159,26 @@ TEST(SimulatedLink, InjectsTheFaultsItIsToldAndNoOthers) {
   EXPECT_LT(outcome_with({.delay = 0.5, .delay_ms = 5000}).in_order, 900u);
 }
 
-class CountingSink final : public BlockSink {
- public:
-  Result<void> offer(const LinkId&, Block block) override {
-    const std::lock_guard lock(mutex_);
-    bytes_ += block.bits.size();
-    arrived_.notify_all();
-    return {};
-  }
-  bool wait_for_bytes(std::size_t wanted) {
-    std::unique_lock lock(mutex_);
-    return arrived_.wait_for(lock, std::chrono::seconds(20), [&] { return bytes_ >= wanted; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::size_t bytes_ = 0;
-};
-
-TEST(SimulatedDriver, DeliversFromAThreadOfItsOwnUntilItIsStopped) {
-  CountingSink sink;
+TEST(SimulatedDriver, DeliversUntilItIsStopped) {
+  KeepingHost host;
   SimulatedSettings settings = settings_of(1'000'000);
   settings.burst_ms = 10;
-  const auto driver = make_simulated_driver(kLink, settings, sink);
+  const auto driver = make_simulated_driver(kLink, settings);
   EXPECT_TRUE(driver->simulated());
   EXPECT_EQ(driver->kind(), "simulated");
-  driver->start();
-  EXPECT_TRUE(sink.wait_for_bytes(5 * 1250));
-  driver->stop();
-  driver->stop();  // harmless
+  RunningDriver running(*driver, host);
+  EXPECT_TRUE(host.wait_for_blocks(5));
+  EXPECT_TRUE(running.stop());
 }
 
-TEST(SimulatedDriver, StopsAtOnceWhileItWaitsForALongInterval) {
-  CountingSink sink;
+// It would be the test's deadline otherwise.
+TEST(SimulatedDriver, StopsWhileItWaitsForALongInterval) {
+  KeepingHost host;
   SimulatedSettings settings = settings_of(1000);
   settings.burst_ms = 3'600'000;
-  const auto driver = make_simulated_driver(kLink, settings, sink);
-  const auto begin = std::chrono::steady_clock::now();
-  driver->start();
-  driver->stop();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  const auto driver = make_simulated_driver(kLink, settings);
+  RunningDriver running(*driver, host);
+  EXPECT_TRUE(running.stop());
 }
 
 }  // namespace

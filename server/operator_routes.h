@@ -11,6 +11,7 @@
 
 #include "server/engine_thread.h"
 #include "server/http/handler.h"
+#include "server/links.h"
 #include "server/metrics.h"
 #include "server/reloader.h"
 #include "server/store_commands.h"
@@ -27,6 +28,7 @@ struct OperatorSettings {
   std::function<void(StoreCommand command, std::string who, SecretBytes typed, StoreCommands::Answer)> command;
   std::function<void(std::string who, StoreCommands::Answer)> seal;
   std::function<void(std::string who, SecretBytes typed, StoreCommands::Answer)> unseal;
+  std::function<void(const LinkId& link, Links::Answer)> test_link;
 };
 
 // One line of /readyz.
@@ -51,6 +53,8 @@ class OperatorRoutes final : public http::Handler {
   void answer_with_report(http::Responder respond, WithReport make);
   void show_metrics(http::Responder respond);
   void show_readiness(const http::Request& request, http::Responder respond);
+  void show_links(http::Responder respond);
+  void test_link(const http::Request& request, http::Responder respond);
   void show_audit(const http::Request& request, http::Responder respond);
   void reload(const http::Client& client, http::Responder respond);
 

@@ -56,7 +56,7 @@ class SyslogCopy {
   const Read read_;
   const std::string origin_;  // what stands behind a message's time
   std::uint64_t last_ = 0;    // copied, or skipped
-  std::optional<storage::FileDescriptor> descriptor_;
+  std::optional<FileDescriptor> descriptor_;
   bool out_ = false;
   std::uint64_t skipped_at_outage_ = 0;
   SyslogCounts counts_;

@@ -77,7 +77,7 @@ class Sealed(SealCase):
         self.assertIn("reloaded", self.operate(self.b, "reload"))
         self.b.process.send_signal(signal.SIGHUP)
         wait_for(lambda: self.b.metrics()[("qkms_reloads_total", (("outcome", "applied"),))] >= 2, "SIGHUP reloads")
-        wait_for(lambda: self.b.metrics()[("qkms_blocks_while_sealed_total", ())] > 0, "blocks are refused and counted")
+        wait_for(lambda: self.b.metrics()[("qkms_link_held", (("link", "link-ab"),))] == 1, "the device's block waits")
         self.unseal()
         metrics = self.b.metrics()
         self.assertEqual((metrics[("qkms_sealed", ())], metrics[("qkms_store_open", ())]), (0, 1))
@@ -100,8 +100,9 @@ class Sealed(SealCase):
         self.assertIn("no key goes out", self.operate(self.a, "seal"))
         attempts = self.a.metrics()[("qkms_peer_failed_attempts_total", ())]
         sessions = self.a.metrics()[("qkms_peer_sessions_total", ())]
-        refused = self.a.metrics()[("qkms_blocks_while_sealed_total", ())]
-        wait_for(lambda: self.a.metrics()[("qkms_blocks_while_sealed_total", ())] >= refused + 5, "a second or so passes")
+        received = ("qkms_link_blocks_total", (("link", "link-ab"), ("outcome", "received")))
+        blocks = self.b.metrics()[received]
+        wait_for(lambda: self.b.metrics()[received] >= blocks + 5, "a second or so passes")
         metrics = self.a.metrics()
         self.assertEqual((metrics[("qkms_peer_failed_attempts_total", ())], metrics[("qkms_peer_sessions_total", ())]), (attempts, sessions))
         self.assertIn("unsealed", self.operate(self.a, "unseal"))
