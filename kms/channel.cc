@@ -225,6 +225,10 @@ void Channel::tell(const api::Accounts& accounts, Batch& batch) {
   send_heartbeat({accounts}, batch);
 }
 
+void Channel::tell(api::LinkNote note, Batch& batch) {
+  if (open()) send_heartbeat({{}, std::move(note)}, batch);
+}
+
 std::optional<api::Accounts> Channel::take_accounts() {
   const auto heard = std::exchange(heard_accounts_, std::nullopt);
   const bool now = heard && open() && heard->accounts.sent == row_.received && heard->acknowledged == row_.sent;

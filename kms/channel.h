@@ -76,6 +76,8 @@ class Channel {
   // Accounts are told when all that we have sent is acknowledged: once in a session, and from then on when something
   // has happened since, this often at most.
   bool accounts_due(Millis every_ms, Millis now) const;
+  // Nothing happens while the session is not open.
+  void tell(api::LinkNote note, Batch& batch);
   void tell(const api::Accounts& accounts, Batch& batch);
   void hear(const api::Accounts& accounts, std::uint64_t acknowledged) { heard_accounts_ = {accounts, acknowledged}; }
   // At the batch's end: what was heard in it, if neither end has come further since.

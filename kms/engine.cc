@@ -239,8 +239,10 @@ void Engine::on(PeerFrame event, Batch& batch) {
   if (const auto* numbered = std::get_if<api::Numbered>(&event.frame.body)) {
     if (pair.channel.accept(*numbered, batch)) handle_message(numbered->message, pair, batch);
   }
-  if (const auto* heartbeat = std::get_if<api::Heartbeat>(&event.frame.body); heartbeat && heartbeat->accounts)
-    pair.channel.hear(*heartbeat->accounts, event.frame.acknowledge);
+  if (const auto* heartbeat = std::get_if<api::Heartbeat>(&event.frame.body)) {
+    if (heartbeat->accounts) pair.channel.hear(*heartbeat->accounts, event.frame.acknowledge);
+    if (heartbeat->note) hear(*heartbeat->note, pair, batch);
+  }
   pair.channel.hear(event.frame.mark);
   // The body comes first: a refusal in it must be known before the acknowledgement makes a success of it.
   if (pair.channel.open() && pair.channel.acknowledge(event.frame.acknowledge, batch)) {
@@ -322,6 +324,19 @@ void Engine::on(BlockArrived event, Batch& batch) {
   const auto link = links_.find(event.link);
   if (link == links_.end() || !policy_->links.contains(event.link)) return;
   link->second.arrived(event.block, std::move(event.bits), pairs_.at(link->second.peer()), batch);
+}
+
+void Engine::on(DriverNote event, Batch& batch) {
+  const auto link = links_.find(event.link);
+  if (link == links_.end()) return;
+  pairs_.at(link->second.peer()).channel.tell(api::LinkNote{event.link, std::move(event.bytes)}, batch);
+}
+
+// Of a link that we do not share with this peer, or not any more: nobody waits for it.
+void Engine::hear(const api::LinkNote& note, const Pair& pair, Batch& batch) const {
+  const auto link = links_.find(note.link);
+  if (link == links_.end() || link->second.peer() != pair.peer()) return;
+  batch.effects.notes.push_back({note.link, note.bytes});
 }
 
 void Engine::on(Tick, Batch& batch) {

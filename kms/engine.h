@@ -49,6 +49,8 @@ class Engine {
   void on(PeerFrame event, Batch& batch);
   void on(BlockArrived event, Batch& batch);
   void on(Tick event, Batch& batch);
+  void on(DriverNote event, Batch& batch);
+  void hear(const api::LinkNote& note, const Pair& pair, Batch& batch) const;
   void on(AuditEvent event, Batch& batch) { batch.audit(std::move(event.record)); }
   void on(ReportRequest event, Batch& batch);
 

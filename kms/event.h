@@ -46,6 +46,13 @@ struct BlockArrived {
   SecretBytes bits;
 };
 
+// A driver has something to tell its twin at the link's other end, or was told something by it. At most
+// api::kMaxLinkNoteBytes; lost while there is no session.
+struct DriverNote {
+  LinkId link;
+  std::string bytes;
+};
+
 // Time has passed. Sent about every 50 ms; deadlines, heartbeats and expiry hang on it.
 struct Tick {};
 
@@ -59,7 +66,8 @@ struct ReportRequest {
   RequestToken token = 0;
 };
 
-using Event = std::variant<SaeEvent, PeerUp, PeerDown, PeerFrame, BlockArrived, Tick, AuditEvent, ReportRequest>;
+using Event =
+    std::variant<SaeEvent, PeerUp, PeerDown, PeerFrame, BlockArrived, DriverNote, Tick, AuditEvent, ReportRequest>;
 
 // --- effects
 // -----------------------------------------------------------------------------------------------------------------------
@@ -160,6 +168,7 @@ struct Effects {
   std::vector<SendEffect> sends;
   std::vector<CloseEffect> closes;
   std::vector<Notice> notices;
+  std::vector<DriverNote> notes;  // for the drivers here
   std::vector<ReportEffect> reports;
 };
 

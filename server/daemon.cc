@@ -385,6 +385,8 @@ void Daemon::close(kms::CloseEffect effect) { transport_->close(std::move(effect
 
 void Daemon::close_all_sessions() { transport_->close_all(); }
 
+void Daemon::note(kms::DriverNote note) { links_->hear(std::move(note)); }
+
 void Daemon::notice(const kms::Notice& notice) {
   metrics_.noticed(notice.kind);
   links_->noticed(notice);

@@ -23,6 +23,7 @@ class RecordingOutlet final : public EngineOutlet {
   void close(kms::CloseEffect) override { ++closes; }
   void close_all_sessions() override { ++all_closed; }
   void notice(const kms::Notice&) override {}
+  void note(kms::DriverNote) override {}
   void state_changed(Node::State now) override { state = now; }
 
   std::atomic<int> sends = 0, closes = 0, all_closed = 0;

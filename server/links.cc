@@ -106,7 +106,14 @@ Result<void> Links::offer(const LinkId& link, drivers::Block& block) {
   return taken;
 }
 
-void Links::tell_twin(const LinkId& link, std::string note) { static_cast<void>(link), static_cast<void>(note); }
+// Lost when the queue is full: a note may be.
+void Links::tell_twin(const LinkId& link, std::string note) {
+  static_cast<void>(engine_.push(kms::DriverNote{link, std::move(note)}));
+}
+
+void Links::hear(kms::DriverNote note) {
+  if (const auto supervisor = find(note.link)) supervisor->hear(std::move(note.bytes));
+}
 
 void Links::quarantined(const LinkId& link, const BlockId& block, std::size_t bytes, const std::string& why) {
   spdlog::warn("link {}: block {} is not let in: {}", link.str(), to_string(block), why);

@@ -1,7 +1,8 @@
 // The links of this site: a supervised driver for each, and what is known of it.
 //
 // Operation: update() at the start and at a reload, stop() once, from one thread at a time. Links whose settings stay
-// as they are go on. Concurrency: status(), test() and noticed() from any thread; drivers call in from their own.
+// as they are go on. Concurrency: status(), test(), hear() and noticed() from any thread; drivers call in from their
+// own.
 #pragma once
 
 #include <functional>
@@ -32,6 +33,8 @@ class Links final : private drivers::BlockSink {
   // way. kNotFound: no such link.
   using Answer = std::move_only_function<void(Result<std::string>)>;
   void test(const LinkId& link, Answer answer);
+  // What the driver at a link's other end has told.
+  void hear(kms::DriverNote note);
   // What the engine says of a link's blocks.
   void noticed(const kms::Notice& notice);
 

@@ -117,6 +117,8 @@ Problem problem_in(const Accounts& accounts) {
 }
 
 Problem problem_in(const Heartbeat& heartbeat) {
+  if (heartbeat.note && heartbeat.note->link.empty()) return "note: link is missing";
+  if (heartbeat.note && heartbeat.note->bytes.size() > kMaxLinkNoteBytes) return "note: too long";
   return heartbeat.accounts ? problem_in(*heartbeat.accounts) : nullptr;
 }
 

@@ -70,6 +70,10 @@ void write(const Accounts& accounts, wire::Accounts& out) {
 
 void write(const Heartbeat& heartbeat, wire::Heartbeat& out) {
   if (heartbeat.accounts) write(*heartbeat.accounts, *out.mutable_accounts());
+  if (heartbeat.note) {
+    out.mutable_note()->set_link(heartbeat.note->link.str());
+    out.mutable_note()->set_bytes(heartbeat.note->bytes);
+  }
 }
 
 void write(const BlockOffer& offer, wire::Message& message) {
@@ -223,8 +227,10 @@ Accounts read(const wire::Accounts& in, FieldReader& reader) {
 }
 
 Heartbeat read(const wire::Heartbeat& in, FieldReader& reader) {
-  if (!in.has_accounts()) return {};
-  return {read(in.accounts(), reader)};
+  Heartbeat heartbeat;
+  if (in.has_accounts()) heartbeat.accounts = read(in.accounts(), reader);
+  if (in.has_note()) heartbeat.note = LinkNote{reader.id<LinkId>(in.note().link(), "note: link"), in.note().bytes()};
+  return heartbeat;
 }
 
 BlockOffer read(const wire::BlockOffer& in, FieldReader& reader) {

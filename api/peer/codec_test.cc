@@ -210,6 +210,10 @@ TEST(PeerBounds, RefusesOtherMessagesOverAnyBound) {
   expect_refused({
       {"sequence 0", {.acknowledge = 0, .body = Numbered{0, Void{1}}}},
       {"half a mark", {.acknowledge = 0, .body = Heartbeat{}, .mark = {.ordinal = 0, .life = 1}}},
+      {"a note of no link", {.acknowledge = 0, .body = Heartbeat{{}, LinkNote{LinkId(), "a"}}}},
+      {"a note that is too long",
+       {.acknowledge = 0,
+        .body = Heartbeat{{}, LinkNote{*LinkId::parse("l"), std::string(kMaxLinkNoteBytes + 1, 'a')}}}},
       {"accounts of bits in no extent", {.acknowledge = 0, .body = Heartbeat{accounts_with({0, 8}, 0)}}},
       {"accounts of extents without bits", {.acknowledge = 0, .body = Heartbeat{accounts_with({1, 0}, 0)}}},
       {"accounts of too many bits", {.acknowledge = 0, .body = Heartbeat{accounts_with({1, (1ULL << 62) + 1}, 0)}}},

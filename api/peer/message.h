@@ -29,6 +29,7 @@ inline constexpr std::size_t kMaxExtentsPerMessage = 4096;
 inline constexpr std::size_t kMaxCapabilities = 32;
 inline constexpr std::uint64_t kMaxPairEpoch = 0xffff'fff0;  // extents are numbered from pair epoch * 2^32
 inline constexpr std::size_t kMaxUnderPadBytes = std::size_t{128} * 1024;
+inline constexpr std::size_t kMaxLinkNoteBytes = 16'384;
 
 using Tag128 = std::array<std::uint8_t, 16>;
 
@@ -187,9 +188,18 @@ struct Accounts {
   bool operator==(const Accounts&) const = default;
 };
 
-// An acknowledgement alone; also the heartbeat. At times it says what the sender's accounts are.
+// From the driver at one end of a link to the driver at the other: public, in order, at most once, and lost without a
+// session. Its bytes are between the two drivers.
+struct LinkNote {
+  LinkId link;
+  std::string bytes;
+  bool operator==(const LinkNote&) const = default;
+};
+
+// An acknowledgement alone; also the heartbeat. At times it says what the sender's accounts are, or brings a note.
 struct Heartbeat {
   std::optional<Accounts> accounts = {};
+  std::optional<LinkNote> note = {};
   bool operator==(const Heartbeat&) const = default;
 };
 

@@ -88,6 +88,8 @@ inline std::vector<NamedFrame> every_kind() {
       {"heartbeat", {.acknowledge = 7, .body = Heartbeat{}, .mark = mark()}},
       {"heartbeat of a new pair", {.acknowledge = 0, .body = Heartbeat{}}},
       {"heartbeat with accounts", {.acknowledge = 7, .body = Heartbeat{accounts()}, .mark = mark()}},
+      {"heartbeat with a note",
+       {.acknowledge = 7, .body = Heartbeat{{}, LinkNote{link, std::string("\0\xff note", 7)}}}},
       {"heartbeat with accounts of nothing", {.acknowledge = 0, .body = Heartbeat{Accounts{}}}},
       {"block offer", numbered(BlockOffer{link, block(), 12'500, 6'234, tag})},
       {"block accept", numbered(BlockAccept{link, block(), 18, 1024})},

@@ -43,6 +43,7 @@ class Site {
   std::unique_ptr<Node> node;
   std::vector<ReplyEffect> replies;
   std::vector<Notice> notices;
+  std::vector<DriverNote> notes;
   Report last_report;
 };
 
