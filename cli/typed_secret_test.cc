@@ -15,7 +15,6 @@
 #include <csignal>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace qkms::cli {
@@ -68,9 +67,15 @@ class Terminal {
   }
   // What waitpid() says.
   int end() {
-    const pid_t child = std::exchange(child_, -1);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     int status = 0;
-    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    pid_t ended = 0;
+    while (ended == 0 && std::chrono::steady_clock::now() < deadline) {
+      read_some();
+      ended = ::waitpid(child_, &status, WNOHANG);
+    }
+    EXPECT_EQ(ended, child_) << "it does not end";
+    if (ended == child_) child_ = -1;
     return status;
   }
 
