@@ -219,6 +219,7 @@ CommitOutcome SqliteStore::checkpoint_when_due() {
   if (database_->log_pages() < checkpoint_pages_) return CommitOutcome::kDurable;
   Result<void> done = pass(Failpoint::kStoreCheckpoint, *database_);
   if (done) done = database_->checkpoint();
+  if (done) ++checkpoints_;
   if (done) return CommitOutcome::kDurable;
   if (is_write_error(database_->failure_code())) return latch(done.error().text);
   trouble_ = done.error().text;
