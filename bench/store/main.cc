@@ -17,10 +17,11 @@ namespace {
 
 std::string usage() {
   std::string text =
-      "usage: qkms-store-bench --dir FOLDER [--quick] [--seconds N] [--only SCENARIO]\n"
+      "usage: qkms-store-bench --dir FOLDER [--quick] [--seconds N] [--commits N] [--only SCENARIO]\n"
       "  --dir FOLDER    where the stores are for the time of the run: an empty folder on the disk to be measured\n"
       "  --quick         fewer and smaller points: under a minute\n"
       "  --seconds N     begins nothing more after so long (default 900; quick: 50)\n"
+      "  --commits N     in a round of an operation (default 100; quick: 30)\n"
       "  --only SCENARIO one of\n";
   for (const Scenario& scenario : scenarios()) text += fmt::format("    {:<12}{}\n", scenario.name, scenario.what);
   return text;
@@ -41,6 +42,7 @@ Options parse(std::span<char*> arguments) {
   options.sizes = {10'000, 1'000'000, 10'000'000};
   options.program = std::filesystem::read_symlink("/proc/self/exe");
   long seconds = 0;
+  std::size_t commits = 0;
   bool quick = false;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view name = arguments[i];
@@ -56,12 +58,15 @@ Options parse(std::span<char*> arguments) {
       options.only = value();
     } else if (name == "--seconds") {
       seconds = std::stol(value());
+    } else if (name == "--commits") {
+      commits = std::stoul(value());
     } else {
       throw std::invalid_argument(fmt::format("unknown argument: {}", name));
     }
   }
   if (options.folder.empty()) throw std::invalid_argument("--dir is missing");
   if (quick) make_quick(options);
+  if (commits != 0) options.commits = commits;
   if (seconds == 0) seconds = quick ? 50 : 900;
   options.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   return options;
