@@ -126,7 +126,7 @@ void BareStore::prepare_all() {
   s.node = prepare("UPDATE node SET progress = ?, secrets = ? WHERE one = 1");
   s.peer = prepare("UPDATE peer SET received = ?, heard_progress = ?, seal = ? WHERE peer = 1");
   s.extent = prepare("UPDATE extent SET front = ?, seal = ? WHERE peer = ? AND id = ?");
-  s.put = prepare("INSERT INTO assignment VALUES (?, ?, 'SAE-A-ENC-0001', 'SAE-B-ENC-0001', 1, 32, ?, 1, x'0000', ?)");
+  s.put = prepare("INSERT INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   s.get = prepare(
       "SELECT master, slaves, key_count, key_bytes, expires_at, on_ledger, fetched, bits FROM assignment "
       "WHERE issuer = ? AND record = ?");
@@ -192,9 +192,11 @@ Spent BareStore::put(Records records) {
     run(statements_.begin);
     put_peer();
     move_extent();
-    constexpr std::int64_t kLater = 1'000'000'000'000;
+    constexpr std::int64_t kLater = 1'000'000'000'000, kOne = 1, kBytes = kKeyBytes;
+    constexpr std::string_view kMaster = "SAE-A-ENC-0001", kSlaves = "SAE-B-ENC-0001";
     for (const std::uint64_t record : records) {
-      run(statements_.put, kPeer, static_cast<std::int64_t>(record), kLater, key_);
+      run(statements_.put, kPeer, static_cast<std::int64_t>(record), kMaster, kSlaves, kOne, kBytes, kLater, kOne,
+          fetched_, key_);
     }
     end(0);
   });

@@ -65,6 +65,7 @@ class BareStore final : public Contestant {
   std::unique_ptr<sqlite3, Close> connection_;
   Statements statements_;
   std::vector<std::uint8_t> copy_;                                       // of what was read last
+  const std::vector<std::uint8_t> fetched_ = {0, 0};
   std::vector<std::uint8_t> node_, seal_, key_, message_, bits_, head_;  // blobs of the right size
   std::string lines_;                                                    // an audit log's
   std::size_t line_of_key_ = 0, line_of_block_ = 0;

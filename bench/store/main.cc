@@ -22,7 +22,7 @@ std::string usage() {
       "  --quick         fewer and smaller points: under a minute\n"
       "  --seconds N     begins nothing more after so long (default 900; quick: 50)\n"
       "  --commits N     in a round of an operation (default 100; quick: 30)\n"
-      "  --only SCENARIO one of\n";
+      "  --only SCENARIO one of these, or one operation\n";
   for (const Scenario& scenario : scenarios()) text += fmt::format("    {:<12}{}\n", scenario.name, scenario.what);
   return text;
 }

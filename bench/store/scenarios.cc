@@ -93,6 +93,10 @@ const Operation kOperations[] = {
     {"ingest_mb", ingest, nullptr, 1e-6 * kBlocksPerCommit* kBlockBytes},
 };
 
+bool is_operation(const std::string& name) {
+  return std::ranges::find(kOperations, name, &Operation::name) != std::end(kOperations);
+}
+
 Spent run_round(const Operation& operation, Lane& lane, std::size_t commits) {
   Spent spent;
   lane.store->use(lane.rows);
@@ -134,7 +138,11 @@ void run_operation(Field& field, const Operation& operation) {
 }
 
 void run_operations(Field& field) {
-  for (const Operation& operation : kOperations) run_operation(field, operation);
+  const std::string& only = field.options.only;
+  const bool all = !is_operation(only);
+  for (const Operation& operation : kOperations) {
+    if (all || only == operation.name) run_operation(field, operation);
+  }
 }
 
 // --- stalls: commits with a checkpoint in them beside those without
@@ -246,7 +254,8 @@ const Scenario kScenarios[] = {
 };
 
 bool is_wanted(const Options& options, const Scenario& scenario) {
-  return options.only.empty() || options.only == scenario.name;
+  return options.only.empty() || options.only == scenario.name ||
+         (scenario.run == run_operations && is_operation(options.only));
 }
 
 void run_at(Field& field, std::uint64_t size) {

@@ -25,7 +25,7 @@ struct Options {
   std::uint64_t work_keys = 1'000'000;             // that come and go before memory is looked at again
   std::uint64_t churn_keys = 10'000'000;           // that come and go while the size is watched
   std::uint64_t churn_window = 100'000;            // of which so many are there at a time
-  std::string only;                                // one scenario; empty: all
+  std::string only;                                // one scenario or one operation; empty: all
   std::chrono::steady_clock::time_point deadline;  // what has not ended by then is cut short, and said to be
 };
 
