@@ -181,7 +181,7 @@ Result<kms::Loaded> SqliteStore::load(const kms::Needs& needs) {
   kms::Loaded loaded;
   const Result<void> done = in_order(
       [&] { return each(needs.extent_bits, [&](const auto& key) { return tables_->extents.load_bits(key, loaded); }); },
-      [&] { return each(needs.assignments, [&](const auto& id) { return tables_->assignments.load(id, loaded); }); },
+      [&] { return tables_->assignments.load(needs.assignments, loaded); },
       [&] {
         if (!needs.expired_at) return Result<void>{};
         return tables_->assignments.load_expired(*needs.expired_at, loaded, reported_);
@@ -213,6 +213,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
     return latch("the store or its write-ahead log was removed or replaced while it is open");
   }
   sealing_->after_commit();
+  tables_->assignments.forget_loaded();
   durable_audit_ = audit_->span();
   if (changes.burned) must_burn_ = false;
   trouble_.clear();
@@ -226,6 +227,7 @@ CommitOutcome SqliteStore::checkpoint_when_due() {
   if (database_->log_pages() < checkpoint_pages_) return CommitOutcome::kDurable;
   Result<void> done = pass(Failpoint::kStoreCheckpoint, *database_);
   if (done) done = database_->checkpoint();
+  if (done) ++checkpoints_;
   if (done) return CommitOutcome::kDurable;
   if (is_write_error(database_->failure_code())) return latch(done.error().text);
   trouble_ = done.error().text;
@@ -258,12 +260,13 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return each(changes.dropped_blocks, [&](const auto& b) { return t.blocks.drop(b.first, b.second); }); },
       [&] { return each(changes.seen_blocks, [&](const auto& seen) { return t.seen_blocks.add(seen); }); },
       [&] { return each(changes.put_assignments, [&](const auto& row) { return t.assignments.put(row); }); },
-      [&] { return each(changes.dropped_assignments, [&](const auto& id) { return t.assignments.drop(id); }); },
-      [&] { return apply_outbox(changes); }, [&] { return audit_->append(self_, changes.audit); });
+      [&] { return t.assignments.drop(changes.dropped_assignments); }, [&] { return apply_outbox(changes); },
+      [&] { return audit_->append(self_, changes.audit); });
 }
 
 Result<void> SqliteStore::burn() {
   tables_->blocks.forget_all();
+  tables_->assignments.forget_loaded();
   return drop_key_material(*database_, sealing_->rows());
 }
 

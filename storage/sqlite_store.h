@@ -56,6 +56,8 @@ class SqliteStore final : public kms::Store {
 
   // What this opening found amiss and dropped, for the operator.
   const std::vector<Quarantined>& quarantined() const { return quarantined_; }
+  // How often the log was copied into the database file since the opening.
+  std::uint64_t checkpoints() const { return checkpoints_; }
   // True when the keyring knows of a later state of this store: the file is an old copy.
   bool is_behind_keyring() const { return behind_keyring_; }
 
@@ -106,6 +108,7 @@ class SqliteStore final : public kms::Store {
   std::uint64_t audit_bytes_ = 0;
   std::vector<FilePlace> places_;  // of the store and its log
   std::uint32_t checkpoint_pages_ = kCheckpointPages;
+  std::uint64_t checkpoints_ = 0;
   bool latched_ = false;
   std::string trouble_;
 };
