@@ -140,9 +140,9 @@ class SatelliteModel final : public LinkModel {
  private:
   std::int64_t number_of(Seconds at) const { return static_cast<std::int64_t>(std::floor(at / span_)); }
 
-  // The last few are kept: a week takes some milliseconds.
+  // A week takes some milliseconds. As many are kept as one call of bits() asks for at the longest delay_s.
   std::shared_ptr<const Schedule> schedule(std::int64_t number) const {
-    constexpr std::size_t kKept = 4;
+    constexpr std::size_t kKept = 12;
     const std::lock_guard lock(mutex_);
     auto& kept = kept_[number];
     if (kept == nullptr) {

@@ -12,17 +12,17 @@ constexpr double kYearS = 365 * 86'400.0;
 
 Setting number(std::string_view name, double& target, double min, double max, std::string_view unit,
                std::string_view sentence) {
-  return {name, &target, min, max, unit, {}, sentence};
+  return {name, &target, min, max, unit, {}, sentence, 0};
 }
 
 Setting maybe(std::string_view name, std::optional<double>& target, double min, double max, std::string_view unit,
-              std::string_view sentence) {
-  return {name, &target, min, max, unit, {}, sentence};
+              std::string_view sentence, double example) {
+  return {name, &target, min, max, unit, {}, sentence, example};
 }
 
 Setting choice(std::string_view name, std::string& target, std::vector<std::string_view> choices,
                std::string_view sentence) {
-  return {name, &target, 0, 0, "", std::move(choices), sentence};
+  return {name, &target, 0, 0, "", std::move(choices), sentence, 0};
 }
 
 template <class Presets>
@@ -120,11 +120,12 @@ std::vector<Setting> settings_of(SatelliteSettings& to) {
   std::vector<Setting> all = {
       choice("system", to.system, names_of(satellite_presets()),
              "Which satellite: docs/simulated-links.md lists them."),
-      maybe("first_latitude_deg", to.first.latitude_deg, -90, 90, "degrees", "One ground station: degrees north."),
-      maybe("first_longitude_deg", to.first.longitude_deg, -180, 180, "degrees", "Degrees east."),
+      maybe("first_latitude_deg", to.first.latitude_deg, -90, 90, "degrees", "One ground station: degrees north.",
+            45.65),
+      maybe("first_longitude_deg", to.first.longitude_deg, -180, 180, "degrees", "Degrees east.", 13.78),
       number("first_clear_sky", to.first.clear_sky, 0, 1, "", "Part of the nights without clouds."),
-      maybe("second_latitude_deg", to.second.latitude_deg, -90, 90, "degrees", "The other ground station."),
-      maybe("second_longitude_deg", to.second.longitude_deg, -180, 180, "degrees", "Degrees east."),
+      maybe("second_latitude_deg", to.second.latitude_deg, -90, 90, "degrees", "The other ground station.", 40.4),
+      maybe("second_longitude_deg", to.second.longitude_deg, -180, 180, "degrees", "Degrees east.", -3.7),
       number("second_clear_sky", to.second.clear_sky, 0, 1, "", "Part of the nights without clouds."),
       number("node_deg", to.node_deg, 0, 360, "degrees", "Right ascension of the orbit's ascending node at epoch_s."),
       number("phase_deg", to.phase_deg, 0, 360, "degrees", "From that node to the satellite at epoch_s."),
@@ -132,7 +133,7 @@ std::vector<Setting> settings_of(SatelliteSettings& to) {
       number("sun_below_deg", to.sun_below_deg, -90, 90, "degrees",
              "Passes count while the Sun is so far below the horizon; -90 is day and night."),
       number("min_sifted_bits", to.min_sifted_bits, 0, 1e12, "bits", "A pass with fewer sifted bits gives no key."),
-      number("delay_s", to.delay_s, 0, kYearS, "seconds",
+      number("delay_s", to.delay_s, 0, 604'800, "seconds",
              "From the end of the later station's pass until the paired key is there."),
       number("keep_days", to.keep_days, 1, 90, "days",
              "At the end of each such span the satellite forgets what it could not pair."),

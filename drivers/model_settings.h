@@ -70,6 +70,7 @@ struct Setting {
   std::string_view unit;                  // likewise; "" for a pure number
   std::vector<std::string_view> choices;  // of a text
   std::string_view sentence;
+  double example = 0;  // of a number that has no default
 };
 std::vector<Setting> settings_of(ModelSettings& settings);  // of those that are no section of their own
 std::vector<Setting> settings_of(FibreSettings& settings);

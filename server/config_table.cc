@@ -1,5 +1,7 @@
 #include "server/config_table.h"
 
+#include "server/setting_options.h"
+
 namespace qkms::server {
 
 namespace {
@@ -198,10 +200,11 @@ std::vector<Option> link_options(Draft::Link& link) {
 }
 
 std::vector<Option> simulated_options(drivers::SimulatedSettings& to) {
-  return {
+  std::vector<Option> options = {
       text("seed", to.seed, "a text of your own",
            "The same at both ends. Whoever knows it knows every key: never for real use."),
-      integer("rate_bps", to.rate_bps, {1, 10'000'000'000, "bits a second"}, "Secret bits a second, on average."),
+      integer("rate_bps", to.rate_bps, {1, 10'000'000'000, "bits a second"},
+              "Secret bits a second, on average, of model \"constant\"."),
       integer("burst_ms", to.burst_ms, {10, kHourMs, "milliseconds"}, "A burst of blocks comes once in this time."),
       probability("lose", to.faults.lose, "Part of the blocks that never arrive at this end."),
       probability("delay", to.faults.delay, "Part of the blocks that arrive delay_ms late."),
@@ -209,6 +212,26 @@ std::vector<Option> simulated_options(drivers::SimulatedSettings& to) {
       probability("corrupt", to.faults.corrupt, "Part of the blocks in which a bit is flipped."),
       probability("repeat", to.faults.repeat, "Part of the blocks that arrive twice."),
       integer("delay_ms", to.faults.delay_ms, {1, kHourMs, "milliseconds"}, "How late a delayed block is."),
+  };
+  for (auto& option : options_of(drivers::settings_of(to.physics))) options.push_back(std::move(option));
+  return options;
+}
+
+std::vector<Section> simulated_sections(Draft& draft) {
+  const auto physics = [&draft]() -> drivers::ModelSettings& { return draft.links.back().config.simulated.physics; };
+  return {
+      {"fibre",
+       Occurs::kOnce,
+       "Model \"fibre\": decoy-state BB84 (docs/simulated-links.md).",
+       1,
+       [physics] { return options_of(drivers::settings_of(physics().fibre)); },
+       {}},
+      {"satellite",
+       Occurs::kOnce,
+       "Model \"satellite\": it pairs the keys of two ground stations (docs/simulated-links.md).",
+       1,
+       [physics] { return options_of(drivers::settings_of(physics().satellite)); },
+       {}},
   };
 }
 
@@ -249,12 +272,8 @@ std::vector<Section> repeated_sections(Draft& draft) {
        "The QKD devices at this site.",
        1,
        [&draft] { return link_options(draft.links.emplace_back()); },
-       {{"simulated",
-         Occurs::kOnce,
-         "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.",
-         1,
-         [&draft] { return simulated_options(draft.links.back().config.simulated); },
-         {}}}},
+       {{"simulated", Occurs::kOnce, "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.", 1,
+         [&draft] { return simulated_options(draft.links.back().config.simulated); }, simulated_sections(draft)}}},
       {"saes",
        Occurs::kManyTimes,
        "Every SAE that may appear in a request, here or at a peer.",
