@@ -59,7 +59,7 @@ void serve(const SatelliteLink& link, std::vector<Pass>& passes) {
 }
 
 std::vector<PairedKeys> paired_keys(const SatelliteLink& link, std::vector<Pass> passes) {
-  std::ranges::stable_sort(passes, {}, [](const Pass& pass) { return pass.sighting.set; });
+  std::ranges::stable_sort(passes, {}, &Pass::served_to);
   std::array<double, 2> waiting{};  // on board, with one station alone
   std::vector<PairedKeys> paired;
   for (const Pass& pass : passes) {
@@ -67,7 +67,7 @@ std::vector<PairedKeys> paired_keys(const SatelliteLink& link, std::vector<Pass>
     const double both = std::min(waiting[0], waiting[1]);
     if (both < kLeastPair) continue;
     for (double& bits : waiting) bits -= both;
-    paired.push_back({pass.sighting.set + link.delay_s, both});
+    paired.push_back({pass.served_to + link.delay_s, both});
   }
   return paired;
 }

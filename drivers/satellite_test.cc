@@ -141,8 +141,8 @@ TEST(Satellite, PairsKeysOnceItHasPassedBothStations) {
     double made[2] = {0, 0};
     bool ends_a_pass = false;
     for (const Pass& pass : schedule.passes) {
-      if (pass.sighting.set + 1800 <= keys.at + 1e-3) made[pass.station] += pass.secret_bits;
-      ends_a_pass |= std::abs(pass.sighting.set + 1800 - keys.at) < 1e-3 && pass.secret_bits > 0;
+      if (pass.served_to + 1800 <= keys.at + 1e-3) made[pass.station] += pass.secret_bits;
+      ends_a_pass |= std::abs(pass.served_to + 1800 - keys.at) < 1e-3 && pass.secret_bits > 0;
     }
     EXPECT_TRUE(ends_a_pass);
     EXPECT_NEAR(paired, std::min(made[0], made[1]), 512);

@@ -41,7 +41,7 @@ SATELLITE = {
     "satellite.system": "micius",
     "satellite.first_latitude_deg": 45.65, "satellite.first_longitude_deg": 13.78, "satellite.first_clear_sky": 0.6,
     "satellite.second_latitude_deg": 40.40, "satellite.second_longitude_deg": -3.70, "satellite.second_clear_sky": 0.6,
-    "seed": "a week", "from_s": 1768435200, "hours": 168,  # from 2026-01-15 on, which begins a span of keep_days
+    "seed": "week 1", "from_s": 1768435200, "hours": 168,  # from 2026-01-15 on, which begins a span of keep_days
 }
 STATIONS = ["Trieste", "Madrid"]
 COLOURS = ["#1f77b4", "#d95f02"]
@@ -155,30 +155,30 @@ def steps_of(passes, deliveries, end):
     for at, bits in deliveries:
         lines[2] += [(at, total), (at, total + bits)]
         total += bits
-    last = [aboard[0], aboard[1], total]
-    for line, value, first in zip(lines, last, (0, 0, 0)):
-        line.insert(0, (float(SATELLITE["from_s"]), first))
-        line.append((end, value))
+    for line, last in zip(lines, [*aboard, total]):
+        line.insert(0, (float(SATELLITE["from_s"]), 0.0))
+        line.append((end, last))
     return lines
 
 
 def plot_bits(axes, passes, sky):
-    deliveries = [(float(row["time_s"]), float(row["bits"])) for row in sky if float(row["bits"]) > 0]
+    first = min(float(one["served_to_s"]) for one in passes if float(one["secret_bits"]) > 0)  # before it come keys of the week before
+    deliveries = [(float(row["time_s"]), float(row["bits"])) for row in sky if float(row["bits"]) > 0 and float(row["time_s"]) > first]
     lines = steps_of(passes, deliveries, float(sky[-1]["time_s"]))
-    labels = [f"on board, {STATIONS[0]} alone", f"on board, {STATIONS[1]} alone", "paired and delivered to both"]
-    for line, label, colour, style in zip(lines, labels, COLOURS + ["#222222"], ("-", "-", "-")):
-        axes.plot([time_of(at) for at, _ in line], [bits / 1e6 for _, bits in line], style, color=colour, label=label,
-                  linewidth=2.2 if colour == "#222222" else 1.4)
+    labels = [f"on board, {STATIONS[0]} alone", f"on board, {STATIONS[1]} alone", "paired and delivered to both (sum)"]
+    for line, label, colour, width in zip(lines, labels, COLOURS + ["#222222"], (1.4, 1.4, 2.2)):
+        axes.plot([time_of(at) for at, _ in line], [bits / 1e6 for _, bits in line], color=colour, label=label, linewidth=width)
     axes.set_ylabel("secret bits (Mbit)")
     axes.set_ylim(bottom=0)
     axes.grid(True, alpha=0.3)
     axes.legend(loc="upper left", fontsize=8.5)
 
 
-def plot_legend(figure):
+def plot_legend(figure, passes):
+    seen = {outcome(one) for one in passes}
     style = {"linestyle": "none", "color": "#666666", "markersize": 6}
     handles = [plt.Line2D([], [], marker=marker, markerfacecolor="#666666" if filled else "white", label=f"pass: {kind}", **style)
-               for kind, (marker, filled) in OUTCOMES.items()]
+               for kind, (marker, filled) in OUTCOMES.items() if kind in seen]
     handles.append(plt.Rectangle((0, 0), 1, 1, color="#2b3a67", alpha=0.16, label="night"))
     handles.append(plt.Rectangle((0, 0), 1, 1, facecolor="none", edgecolor="#555555", hatch="////", linewidth=0, label="clouds"))
     figure.legend(handles=handles, loc="upper center", ncol=len(handles), fontsize=8.5, frameon=False)
@@ -195,7 +195,7 @@ def plot_satellite_week(program, file):
     axes[2].xaxis.set_major_locator(matplotlib.dates.DayLocator())
     axes[2].xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%d %b"))
     axes[2].set_xlabel("2026, UTC")
-    plot_legend(figure)
+    plot_legend(figure, passes)
     figure.tight_layout(rect=(0, 0, 1, 0.96))
     figure.savefig(file, dpi=110)
     plt.close(figure)
