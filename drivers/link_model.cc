@@ -77,7 +77,7 @@ std::optional<FibreInstant> FibreModel::instant(Seconds at) const {
 }
 
 double FibreModel::bits(Seconds from, Seconds to) const {
-  const int samples = std::clamp(static_cast<int>(std::min((to - from) / 5, 1000.0)), 1, 100);
+  const int samples = static_cast<int>(std::clamp((to - from) / 5, 1.0, 100.0));
   const Seconds step = (to - from) / samples;
   double bits = 0, detections = 0, errors = 0;
   for (int i = 0; i < samples; ++i) {

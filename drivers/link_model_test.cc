@@ -155,6 +155,7 @@ TEST(SatelliteModel, GivesEveryPairedKeyOnceAtItsTime) {
       expected += keys.bits;
       ++bursts;
       EXPECT_NEAR(model->bits(keys.at - 0.5, keys.at), keys.bits, 1e-6) << "all at once";
+      EXPECT_EQ(model->bits(keys.at, keys.at + 0.5), 0) << "and once";
     }
   }
   EXPECT_GT(bursts, 8u);
@@ -162,6 +163,23 @@ TEST(SatelliteModel, GivesEveryPairedKeyOnceAtItsTime) {
   double sum = 0;
   for (Seconds at = begin; at < begin + 4 * week + 7200; at += 600) sum += model->bits(at, at + 600);
   EXPECT_NEAR(sum, expected, 1e-3);
+}
+
+TEST(SatelliteModel, GivesKeysThatComeLongAfterTheirPasses) {
+  ModelSettings settings = satellite_settings();
+  settings.satellite.delay_s = 604'800;
+  settings.satellite.keep_days = 1;
+  const auto model = make_model(settings, kDraws);
+  const SatelliteLink link = link_of(settings.satellite, settings.epoch_s);
+  std::size_t bursts = 0;
+  for (int day = 0; day < 14; ++day) {
+    for (const auto& keys : schedule_of(link, kDraws, kEpoch + day * 86'400, kEpoch + (day + 1) * 86'400).paired) {
+      EXPECT_GT(keys.at, kEpoch + (day + 7) * 86'400);
+      EXPECT_NEAR(model->bits(keys.at - 0.5, keys.at), keys.bits, 1e-6);
+      ++bursts;
+    }
+  }
+  EXPECT_GT(bursts, 0u);
 }
 
 TEST(SatelliteModel, ReportsARateDuringAServedPassAndCloudsOtherwise) {

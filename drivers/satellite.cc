@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace qkms::drivers {
 namespace {
@@ -30,7 +31,7 @@ std::vector<Pass> passes_of(const SatelliteLink& link, const SharedDraws& draws,
                         is_clear(link, station, draws, sighting.peak), sighting.set, sighting.set, 0, 0});
     }
   }
-  std::ranges::stable_sort(passes, {}, [](const Pass& pass) { return pass.sighting.rise; });
+  std::ranges::sort(passes, {}, [](const Pass& pass) { return std::pair(pass.sighting.rise, pass.station); });
   return passes;
 }
 
@@ -59,7 +60,7 @@ void serve(const SatelliteLink& link, std::vector<Pass>& passes) {
 }
 
 std::vector<PairedKeys> paired_keys(const SatelliteLink& link, std::vector<Pass> passes) {
-  std::ranges::stable_sort(passes, {}, &Pass::served_to);
+  std::ranges::sort(passes, {}, [](const Pass& pass) { return std::pair(pass.served_to, pass.station); });
   std::array<double, 2> waiting{};  // on board, with one station alone
   std::vector<PairedKeys> paired;
   for (const Pass& pass : passes) {

@@ -82,6 +82,20 @@ TEST(Satellite, ServesNoPassByDayOrUnderClouds) {
   EXPECT_GT(clouded, 20);
 }
 
+TEST(Satellite, HasItsNightWhereTheSunIsFarEnoughBelowTheHorizon) {
+  SatelliteLink link = link_between(kTrieste, kTokyo);
+  const auto nights = [&link](std::size_t station) {
+    int minutes = 0;
+    for (int minute = 0; minute < 1440; ++minute) minutes += is_night(link, station, kEpoch + minute * 60) ? 1 : 0;
+    return minutes;
+  };
+  // The cosine rule with a declination of -23.0 degrees, and the Sun at -6 degrees.
+  EXPECT_NEAR(nights(0), 846, 3);
+  EXPECT_NEAR(nights(1), 796, 3);
+  link.sun_below_deg = -90;
+  EXPECT_EQ(nights(0), 1440);
+}
+
 TEST(Satellite, PassesAStationNotMoreThanTwiceANight) {
   const SatelliteLink link = link_between(kTrieste, kTokyo);
   std::map<std::pair<std::size_t, int>, int> useful;
