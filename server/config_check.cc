@@ -136,8 +136,16 @@ class Checker {
       if (!config_.policy.links.emplace(link.id, policy).second) {
         refuse(at + ".id", fmt::format("is \"{}\" for the second time; accepted: each link once", link.id.str()));
       }
+      check_physics(at, link);
       config_.links.push_back(std::move(link));
     }
+  }
+
+  void check_physics(const std::string& at, const LinkConfig& link) {
+    const auto problem = drivers::problem_of(link.simulated.physics);
+    if (!problem) return;
+    problems_.add(line_of(at + ".driver"),
+                  fmt::format("option 'links.simulated.{}' {}", problem->setting, problem->sentence));
   }
 
   void add_saes() {

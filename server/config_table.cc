@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "server/setting_options.h"
+
 namespace qkms::server {
 
 namespace {
@@ -241,10 +243,11 @@ std::vector<Option> files_options(drivers::FilesSettings& to) {
 }
 
 std::vector<Option> simulated_options(drivers::SimulatedSettings& to) {
-  return {
+  std::vector<Option> options = {
       text("seed", to.seed, "a text of your own",
            "The same at both ends. Whoever knows it knows every key: never for real use."),
-      integer("rate_bps", to.rate_bps, {1, 10'000'000'000, "bits a second"}, "Secret bits a second, on average."),
+      integer("rate_bps", to.rate_bps, {1, 10'000'000'000, "bits a second"},
+              "Secret bits a second, on average, of model \"constant\"."),
       integer("burst_ms", to.burst_ms, {10, kHourMs, "milliseconds"}, "A burst of blocks comes once in this time."),
       probability("lose", to.faults.lose, "Part of the blocks that never arrive at this end."),
       probability("delay", to.faults.delay, "Part of the blocks that arrive delay_ms late."),
@@ -252,6 +255,26 @@ std::vector<Option> simulated_options(drivers::SimulatedSettings& to) {
       probability("corrupt", to.faults.corrupt, "Part of the blocks in which a bit is flipped."),
       probability("repeat", to.faults.repeat, "Part of the blocks that arrive twice."),
       integer("delay_ms", to.faults.delay_ms, {1, kHourMs, "milliseconds"}, "How late a delayed block is."),
+  };
+  for (auto& option : options_of(drivers::settings_of(to.physics))) options.push_back(std::move(option));
+  return options;
+}
+
+std::vector<Section> simulated_sections(Draft& draft) {
+  const auto physics = [&draft]() -> drivers::ModelSettings& { return draft.links.back().config.simulated.physics; };
+  return {
+      {"fibre",
+       Occurs::kOnce,
+       "Model \"fibre\": decoy-state BB84 (docs/simulated-links.md).",
+       1,
+       [physics] { return options_of(drivers::settings_of(physics().fibre)); },
+       {}},
+      {"satellite",
+       Occurs::kOnce,
+       "Model \"satellite\": it pairs the keys of two ground stations (docs/simulated-links.md).",
+       1,
+       [physics] { return options_of(drivers::settings_of(physics().satellite)); },
+       {}},
   };
 }
 
@@ -281,15 +304,17 @@ std::vector<Option> extension_options(Draft::Extension& extension) {
 
 // A sub-section for each driver, read when it is the one that the link has.
 std::vector<Section> driver_sections(Draft& draft) {
-  const auto section = [&draft](std::string name, std::string sentence, auto open) {
+  const auto section = [&draft](std::string name, std::string sentence, auto open,
+                              std::vector<Section> subsections = {}) {
     Section made{
-        name, Occurs::kOnce, std::move(sentence), 1, [&draft, open] { return open(draft.links.back().config); }, {}};
+        name, Occurs::kOnce, std::move(sentence), 1, [&draft, open] { return open(draft.links.back().config); },
+        std::move(subsections)};
     made.wanted = [&draft, name] { return draft.links.back().config.driver == name; };
     return made;
   };
   return {
       section("simulated", "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.",
-              [](LinkConfig& link) { return simulated_options(link.simulated); }),
+              [](LinkConfig& link) { return simulated_options(link.simulated); }, simulated_sections(draft)),
       section("files", "Settings of driver \"files\": a device, or a script, that leaves files in a folder.",
               [](LinkConfig& link) { return files_options(link.files); }),
   };

@@ -152,6 +152,25 @@ std::string changed(const BadCase& c) {
   return text.replace(at, c.base_from.size(), c.base_to);
 }
 
+TEST(Config, ReadsThePhysicsOfASimulatedLink) {
+  const BadCase with{
+      "physics",
+      "delay = 0.25\n",
+      "delay = 0.25\nmodel = \"fibre\"\nspeed = 10\n[links.simulated.fibre]\nsystem = \"gys\"\nlength_km = 12.5\n"
+      "[links.simulated.satellite]\nfirst_latitude_deg = -45.5\n",
+      {}};
+  const auto config = parse_config(changed(with), "f");
+  ASSERT_TRUE(config) << config.error().text;
+  const drivers::ModelSettings& physics = config->links.at(0).simulated.physics;
+  EXPECT_EQ(physics.model, "fibre");
+  EXPECT_EQ(physics.speed, 10);
+  EXPECT_EQ(physics.fibre.system, "gys");
+  EXPECT_EQ(physics.fibre.length_km, 12.5);
+  EXPECT_EQ(physics.fibre.block_bits, drivers::FibreSettings().block_bits);
+  EXPECT_EQ(physics.satellite.first.latitude_deg, -45.5);
+  EXPECT_FALSE(physics.satellite.first.longitude_deg.has_value());
+}
+
 void expect_refused(const BadCase& c) {
   const auto config = parse_config(changed(c), "f.toml");
   ASSERT_FALSE(config) << c.name;
@@ -216,6 +235,22 @@ TEST(Config, RefusesAValueWithItsLineAndWhatIsAccepted) {
        "lose = 1",
        "lose = nan",
        {"option 'links.simulated.lose' is nan; accepted: 0 to 1"}},
+      {"unknown model",
+       "seed = \"s\"",
+       "seed = \"s\"\nmodel = \"magic\"",
+       {"option 'links.simulated.model' is \"magic\"; accepted: \"constant\", \"fibre\", \"satellite\""}},
+      {"fibre too long",
+       "delay = 0.25",
+       "delay = 0.25\nfibre.length_km = 1001",
+       {"option 'links.simulated.fibre.length_km' is 1001; accepted: 0 to 1000 km"}},
+      {"length that is no number",
+       "delay = 0.25",
+       "delay = 0.25\nfibre.length_km = nan",
+       {"option 'links.simulated.fibre.length_km' is nan; accepted: 0 to 1000 km"}},
+      {"text for a length",
+       "delay = 0.25",
+       "delay = 0.25\nfibre.length_km = \"50\"",
+       {"option 'links.simulated.fibre.length_km' is \"50\"; accepted: 0 to 1000 km"}},
       {"unknown driver",
        "\"simulated\"",
        "\"magic\"",
@@ -308,6 +343,16 @@ TEST(Config, RefusesWhatDoesNotFitTogether) {
        "[links.simulated]\nseed = \"s\"\nlose = 1\ndelay = 0.25\n",
        "",
        {"f.toml:25: option 'links.simulated.seed' is missing"}},
+      {"satellite without stations",
+       "seed = \"s\"",
+       "seed = \"s\"\nmodel = \"satellite\"",
+       {"f.toml:28: option 'links.simulated.satellite.first_latitude_deg' is missing; a satellite link has two"}},
+      {"satellite that never passes",
+       "seed = \"s\"",
+       "seed = \"s\"\nmodel = \"satellite\"\nsatellite = {system = \"custom\", inclination_deg = 20, "
+       "first_latitude_deg = 60, "
+       "first_longitude_deg = 0, second_latitude_deg = 1, second_longitude_deg = 2}",
+       {"f.toml:28: option 'links.simulated.satellite.first_latitude_deg' is 60; the satellite never"}},
       {"SAE of nobody",
        "kme = \"KME-B\"",
        "kme = \"KME-C\"",
