@@ -15,22 +15,6 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kUnreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  std::string out;
-  for (const char c : text) {
-    if (kUnreserved.contains(c)) {
-      out += c;
-    } else {
-      const auto byte = static_cast<std::uint8_t>(c);
-      out += '%';
-      out += "0123456789ABCDEF"[byte >> 4];
-      out += "0123456789ABCDEF"[byte & 15];
-    }
-  }
-  return out;
-}
-
 // RFC 3986, of which an operator needs no user, query or fragment.
 std::optional<HttpsUrl> parse_https_url(std::string_view url) {
   constexpr std::string_view kScheme = "https://";

@@ -14,9 +14,6 @@ bool equal_ignoring_case(std::string_view a, std::string_view b);
 // Without blanks and tabs at either end.
 std::string_view trimmed(std::string_view text);
 
-// With each byte that a URI may not hold in a path segment percent-encoded (RFC 3986 §3.3).
-std::string percent_encoded(std::string_view text);
-
 // False when it is no number, or something stands behind it.
 template <class Integer>
 bool parse_number(std::string_view text, Integer& out, int base = 10) {

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "api/http_text.h"
+#include "api/percent.h"
 
 namespace qkms::drivers::etsi014 {
 namespace {
@@ -42,7 +42,7 @@ std::string wrong_size(const DeviceKey& key, std::size_t key_bytes) {
 
 CallResult<SecretBytes> Device::ask(std::string_view method, std::string_view operation, std::string_view json) {
   const std::string target =
-      fmt::format("{}/api/v1/keys/{}/{}", settings_.path_prefix, api::percent_encoded(settings_.twin.str()), operation);
+      fmt::format("{}/api/v1/keys/{}/{}", settings_.path_prefix, api::percent_encode(settings_.twin.str()), operation);
   auto answer = http_.exchange(method, target, json);
   if (!answer) return failure(answer.error());
   return judge(std::move(*answer), operation);
