@@ -186,7 +186,11 @@ void make_absolute(Config& config, const std::filesystem::path& folder) {
   fix(config.state_dir);
   fix(config.master_key_file);
   fix(config.keyring_file);
-  for (LinkConfig& link : config.links) fix(link.files.folder);
+  for (LinkConfig& link : config.links) {
+    fix(link.files.folder);
+    drivers::TlsSettings& tls = link.etsi014.tls;
+    for (auto* path : {&tls.certificate, &tls.key, &tls.ca, &tls.crl}) fix(*path);
+  }
 }
 
 }  // namespace

@@ -63,7 +63,6 @@ enum class Next { kGoOn, kStop };
 
 struct Context {
   const Etsi014Settings& settings;
-  const Etsi014End end;
   Device& device;
   DriverHost& host;
   Waiter& waiter;

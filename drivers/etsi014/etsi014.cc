@@ -21,15 +21,15 @@ std::string sentence_of(const DeviceStatus& status) {
 
 class Etsi014Driver final : public Driver {
  public:
-  Etsi014Driver(Etsi014Settings settings, Etsi014End end)
-      : settings_(std::move(settings)), end_(end), kept_(settings_.max_pending_bytes) {}
+  explicit Etsi014Driver(Etsi014Settings settings)
+      : settings_(std::move(settings)), kept_(settings_.max_pending_bytes) {}
 
   Result<void> run(DriverHost& host, std::stop_token stopping) override {
     const auto waiter = Waiter::make(std::move(stopping));
     if (!waiter) return std::unexpected(waiter.error());
     Device device(settings_, **waiter);
-    const Context context{settings_, end_, device, host, **waiter, inbox_, seen_, kept_};
-    if (settings_.mode == Etsi014Mode::kPull && end_ == Etsi014End::kFollows) return Fetcher(context).run();
+    const Context context{settings_, device, host, **waiter, inbox_, seen_, kept_};
+    if (settings_.mode == Etsi014Mode::kPull && settings_.end == Etsi014End::kFollows) return Fetcher(context).run();
     return Getter(context).run();
   }
 
@@ -47,7 +47,6 @@ class Etsi014Driver final : public Driver {
 
  private:
   const Etsi014Settings settings_;
-  const Etsi014End end_;
   NoteInbox inbox_;
   // Of all runs; touched by run() alone.
   RecentIds seen_;
@@ -56,8 +55,8 @@ class Etsi014Driver final : public Driver {
 
 }  // namespace
 
-std::unique_ptr<Driver> make_etsi014_driver(Etsi014Settings settings, Etsi014End end) {
-  return std::make_unique<Etsi014Driver>(std::move(settings), end);
+std::unique_ptr<Driver> make_etsi014_driver(Etsi014Settings settings) {
+  return std::make_unique<Etsi014Driver>(std::move(settings));
 }
 
 }  // namespace qkms::drivers

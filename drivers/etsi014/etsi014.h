@@ -24,7 +24,8 @@ struct Etsi014Settings {
   std::string path_prefix;  // what stands before /api/v1: "" or "/..."
   SaeId twin;               // the SAE ID that the device has for the KME at the other end
   Etsi014Mode mode = Etsi014Mode::kPull;
-  std::uint32_t key_size_bits = 0;  // of the keys asked for; 0: the largest that the device offers
+  Etsi014End end = Etsi014End::kLeads;  // the other one at the other end
+  std::uint32_t key_size_bits = 0;      // of the keys asked for; 0: the largest that the device offers
   std::uint32_t block_bytes = 16'384;
   std::uint32_t poll_ms = 1'000;  // the longest time between two questions to a device that has no key
   std::uint32_t answer_ms = 10'000;
@@ -33,6 +34,6 @@ struct Etsi014Settings {
   bool operator==(const Etsi014Settings&) const = default;
 };
 
-std::unique_ptr<Driver> make_etsi014_driver(Etsi014Settings settings, Etsi014End end);
+std::unique_ptr<Driver> make_etsi014_driver(Etsi014Settings settings);
 
 }  // namespace qkms::drivers

@@ -76,7 +76,7 @@ Result<Getter::Offer> Getter::offer_in(const DeviceStatus& status) const {
 }
 
 Result<Next> Getter::get_some() {
-  const bool groups = context_.end == Etsi014End::kLeads &&
+  const bool groups = context_.settings.end == Etsi014End::kLeads &&
                       (context_.settings.mode == Etsi014Mode::kPull || offer_.key_bytes() < kMinBlockBytes);
   if (groups && !draft_) draft_.emplace(offer_.key_bytes(), context_.settings.block_bytes);
   std::uint64_t number = std::min<std::uint64_t>(offer_.per_request, offer_.available);
@@ -138,7 +138,7 @@ Result<Next> Getter::take_in(std::vector<DeviceKey> keys) {
 Next Getter::take_one(DeviceKey key) {
   if (context_.settings.mode == Etsi014Mode::kPaired && key.bits.size() >= kMinBlockBytes)
     return context_.offer({BlockId(key.id.bytes()), std::move(key.bits)});
-  if (context_.end == Etsi014End::kFollows) {
+  if (context_.settings.end == Etsi014End::kFollows) {
     context_.kept.add(std::move(key));
     return Next::kGoOn;
   }
@@ -159,7 +159,7 @@ Next Getter::hear_notes() {
     auto note = read_note(*text);
     if (!note) {
       context_.host.reject(note.error().text);
-    } else if (context_.end == Etsi014End::kLeads) {
+    } else if (context_.settings.end == Etsi014End::kLeads) {
       context_.host.reject("a note came to the end that leads: the other end leads too");
     } else {
       context_.kept.add(std::move(*note));

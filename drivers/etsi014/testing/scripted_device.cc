@@ -113,6 +113,11 @@ std::string ScriptedDevice::last_path() const {
   return last_path_;
 }
 
+std::string ScriptedDevice::last_body(const std::string& operation) const {
+  const std::lock_guard lock(mutex_);
+  return last_bodies_.at(operation);
+}
+
 void ScriptedDevice::serve(TlsDevice::Connection& connection) {
   std::string buffer;
   while (const auto request = read_request(connection, buffer)) {
@@ -149,6 +154,7 @@ bool ScriptedDevice::answer(TlsDevice::Connection& connection, const Request& re
   {
     const std::lock_guard lock(mutex_);
     last_path_ = request.path;
+    last_bodies_[request.operation] = request.body;
     nth = ++counts_[request.operation];
   }
   hooks_.reached(request.operation, nth, Phase::kBefore);

@@ -92,6 +92,8 @@ class ScriptedDevice {
   std::size_t connections() const { return tls_.connections(); }
   int faults() const { return faults_; }
   std::string last_path() const;
+  // Of the last request of this kind.
+  std::string last_body(const std::string& operation) const;
 
  private:
   struct Request {
@@ -110,6 +112,7 @@ class ScriptedDevice {
   mutable std::mutex mutex_;
   std::map<std::string, int> counts_;
   std::string last_path_;
+  std::map<std::string, std::string> last_bodies_;
   std::vector<DevicePool::Key> last_keys_;
   std::size_t paired_taken_ = 0;
   std::atomic<int> faults_ = 0;
