@@ -13,7 +13,14 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-void append_utf8(std::string& out, std::uint32_t code) {
+// Where the characters go of a string that is not copied.
+struct Nowhere {
+  void operator+=(char) {}
+  void operator+=(std::string_view) {}
+};
+
+template <class Out>
+void append_utf8(Out& out, std::uint32_t code) {
   const auto put = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
   if (code < 0x80) {
     put(code);
@@ -30,7 +37,8 @@ void append_utf8(std::string& out, std::uint32_t code) {
 // and returns false after having noted a problem.
 class Reader {
  public:
-  Reader(std::string_view text, JsonLimits limits) : text_(text), limits_(limits) {}
+  Reader(std::string_view text, JsonLimits limits, std::string_view in_place)
+      : text_(text), in_place_(in_place), limits_(limits) {}
 
   Result<JsonValue> read() {
     JsonValue value;
@@ -109,13 +117,23 @@ class Reader {
       skip_blanks();
       if (!take(':')) return note("a colon is expected");
       skip_blanks();
-      if (!read_value(member.value, depth)) return false;
+      if (!read_member(member, depth)) return false;
       skip_blanks();
       if (take(',')) continue;
       if (!take('}')) return note("a comma or a closing brace is expected");
       return has_repetition(out, &JsonMember::name) ? note("an object ends here that has two members of one name")
                                                     : true;
     }
+  }
+
+  bool read_member(JsonMember& member, std::size_t depth) {
+    if (in_place_.empty() || member.name != in_place_ || peek() != '"') return read_value(member.value, depth);
+    if (++values_ > limits_.max_values) return note("too many values");
+    const std::size_t start = at_ + 1;
+    Nowhere nowhere;
+    if (!read_string(nowhere)) return false;
+    member.value.data = JsonInPlace{text_.substr(start, at_ - 1 - start)};
+    return true;
   }
 
   bool read_array(JsonArray& out, std::size_t depth) {
@@ -132,7 +150,8 @@ class Reader {
     }
   }
 
-  bool read_string(std::string& out) {
+  template <class Out>
+  bool read_string(Out& out) {
     take('"');
     while (true) {
       append_plain_run(out);
@@ -151,7 +170,8 @@ class Reader {
   }
 
   // Most strings are plain ASCII from end to end: those go in one piece.
-  void append_plain_run(std::string& out) {
+  template <class Out>
+  void append_plain_run(Out& out) {
     const auto is_plain = [](char c) {
       const auto byte = static_cast<std::uint8_t>(c);
       return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
@@ -161,7 +181,8 @@ class Reader {
     out += text_.substr(start, at_ - start);
   }
 
-  bool read_escape(std::string& out) {
+  template <class Out>
+  bool read_escape(Out& out) {
     constexpr std::string_view kLetters = "\"\\/bfnrt";
     constexpr std::string_view kMeanings = "\"\\/\b\f\n\r\t";
     if (take('u')) return read_unicode_escape(out);
@@ -172,7 +193,8 @@ class Reader {
     return true;
   }
 
-  bool read_unicode_escape(std::string& out) {
+  template <class Out>
+  bool read_unicode_escape(Out& out) {
     std::optional<std::uint32_t> code = read_four_digits();
     if (!code) return note("four hexadecimal digits are expected");
     if (*code == 0) return note("a NUL in a string");
@@ -237,7 +259,7 @@ class Reader {
     return at_ > start;
   }
 
-  std::string_view text_;
+  std::string_view text_, in_place_;
   JsonLimits limits_;
   std::size_t at_ = 0;
   std::size_t values_ = 0;
@@ -251,6 +273,8 @@ const JsonValue* find_member(const JsonObject& object, std::string_view name) {
   return found == object.end() || found->value.get<std::nullptr_t>() != nullptr ? nullptr : &found->value;
 }
 
-Result<JsonValue> read_json(std::string_view text, JsonLimits limits) { return Reader(text, limits).read(); }
+Result<JsonValue> read_json(std::string_view text, JsonLimits limits, std::string_view in_place) {
+  return Reader(text, limits, in_place).read();
+}
 
 }  // namespace qkms::api

@@ -19,13 +19,20 @@ struct JsonOtherNumber {
   bool operator==(const JsonOtherNumber&) const = default;
 };
 
+// A string that may hold secrets, and so was not copied: what stands between its quotes in the text that was read, with
+// its escapes. That text must outlive it.
+struct JsonInPlace {
+  std::string_view inner;
+};
+
 struct JsonValue;
 struct JsonMember;
 using JsonArray = std::vector<JsonValue>;
 using JsonObject = std::vector<JsonMember>;  // in the order of the text; names differ
 
 struct JsonValue {
-  std::variant<std::nullptr_t, bool, std::int64_t, JsonOtherNumber, std::string, JsonArray, JsonObject> data;
+  std::variant<std::nullptr_t, bool, std::int64_t, JsonOtherNumber, std::string, JsonArray, JsonObject, JsonInPlace>
+      data;
 
   // Null when it is of another kind.
   template <class Kind>
@@ -49,7 +56,8 @@ struct JsonLimits {
   std::size_t max_values = 4096;
 };
 
-// kInvalid with a text that says what is wrong and at which byte; it repeats none of the input.
-Result<JsonValue> read_json(std::string_view text, JsonLimits limits = {});
+// kInvalid with a text that says what is wrong and at which byte; it repeats none of the input. Strings that are values
+// of members of the name `in_place` become JsonInPlace.
+Result<JsonValue> read_json(std::string_view text, JsonLimits limits = {}, std::string_view in_place = {});
 
 }  // namespace qkms::api

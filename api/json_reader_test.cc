@@ -196,5 +196,26 @@ TEST(JsonReader, SaysWhereItStopped) {
   EXPECT_EQ(read_json("[1 2]").error().text, "not acceptable JSON: a comma or a closing bracket is expected (byte 3)");
 }
 
+TEST(JsonReader, LeavesSecretsWhereTheyAre) {
+  const std::string text = R"({"keys":[{"key":"a\/b","x":"c"},{"k\u0065y":"d"},{"key":1}],"key":"\u00e9"})";
+  const auto value = read_json(text, {}, "key");
+  ASSERT_TRUE(value) << value.error().text;
+  const auto& object = *value->get<JsonObject>();
+  const auto& keys = *object[0].value.get<JsonArray>();
+  const auto inner = [](const JsonValue& owner) {
+    const auto* place = find_member(*owner.get<JsonObject>(), "key")->get<JsonInPlace>();
+    return place == nullptr ? "copied" : place->inner;
+  };
+  EXPECT_EQ(inner(keys[0]), R"(a\/b)");
+  EXPECT_EQ(inner(keys[0]).data(), text.data() + text.find("a\\/b"));
+  EXPECT_EQ(inner(keys[1]), "d") << "the name decides, however it is written";
+  EXPECT_EQ(inner(keys[2]), "copied") << "no string";
+  EXPECT_EQ(inner(*value), R"(\u00e9)");
+  EXPECT_NE((*keys[0].get<JsonObject>())[1].value.get<std::string>(), nullptr);
+  for (const char* bad : {R"({"key":"a)", R"({"key":"\x"})", "{\"key\":\"\x80\"}", R"({"key":"\ud800"})"})
+    EXPECT_FALSE(read_json(bad, {}, "key")) << bad;
+  EXPECT_FALSE(read_json(R"({"key":"a"})", {.max_values = 1}, "key"));
+}
+
 }  // namespace
 }  // namespace qkms::api

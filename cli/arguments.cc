@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "api/http_text.h"
 #include "base/text.h"
-#include "cli/http_text.h"
 
 namespace qkms::cli {
 
@@ -72,7 +72,7 @@ Result<int> timeout_ms(const Arguments& arguments, int default_seconds) {
   constexpr int kMaxSeconds = 600;
   if (!arguments.has("--timeout")) return default_seconds * 1000;
   int seconds = 0;
-  if (parse_number(arguments.one("--timeout"), seconds) && seconds >= 1 && seconds <= kMaxSeconds)
+  if (api::parse_number(arguments.one("--timeout"), seconds) && seconds >= 1 && seconds <= kMaxSeconds)
     return seconds * 1000;
   return refuse(fmt::format("--timeout; accepted: 1 to {} seconds", kMaxSeconds));
 }

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "api/http_text.h"
 #include "base/text.h"
-#include "cli/http_text.h"
 #include "cli/https_client.h"
 
 namespace qkms::cli {
@@ -21,8 +21,8 @@ std::string_view header(std::string_view block, std::string_view name) {
     const auto end = std::min(block.find("\r\n"), block.size());
     const auto line = block.substr(0, end);
     const auto colon = line.find(':');
-    if (colon != std::string_view::npos && equal_ignoring_case(line.substr(0, colon), name))
-      return trimmed(line.substr(colon + 1));
+    if (colon != std::string_view::npos && api::equal_ignoring_case(line.substr(0, colon), name))
+      return api::trimmed(line.substr(colon + 1));
     block.remove_prefix(std::min(end + 2, block.size()));
   }
   return "";
@@ -35,7 +35,7 @@ Result<std::string> unchunk(std::string_view bytes) {
     const auto end = bytes.find("\r\n");
     if (end == std::string_view::npos) return malformed("a chunk without a size");
     std::size_t size = 0;
-    if (!parse_number(bytes.substr(0, std::min(end, bytes.find(';'))), size, 16))
+    if (!api::parse_number(bytes.substr(0, std::min(end, bytes.find(';'))), size, 16))
       return malformed("a chunk without a size");
     bytes.remove_prefix(end + 2);
     if (size == 0) return out;
@@ -47,11 +47,11 @@ Result<std::string> unchunk(std::string_view bytes) {
 }
 
 Result<std::string> body_of(std::string_view headers, std::string_view bytes) {
-  if (equal_ignoring_case(header(headers, "Transfer-Encoding"), "chunked")) return unchunk(bytes);
+  if (api::equal_ignoring_case(header(headers, "Transfer-Encoding"), "chunked")) return unchunk(bytes);
   const auto stated = header(headers, "Content-Length");
   if (stated.empty()) return std::string(bytes);
   std::size_t size = 0;
-  if (!parse_number(stated, size)) return malformed("Content-Length");
+  if (!api::parse_number(stated, size)) return malformed("Content-Length");
   if (size > bytes.size()) return malformed("it is cut");
   return std::string(bytes.substr(0, size));
 }
@@ -59,26 +59,10 @@ Result<std::string> body_of(std::string_view headers, std::string_view bytes) {
 }  // namespace
 
 Result<HttpsTarget> parse_target(std::string_view url) {
-  const auto refuse = [url] {
+  auto parsed = api::parse_https_url(url);
+  if (!parsed || !parsed->path.empty())
     return fail(ErrorCode::kInvalid, fmt::format("URL \"{}\"; accepted: https://HOST:PORT", printable(url)));
-  };
-  constexpr std::string_view kScheme = "https://";
-  if (!url.starts_with(kScheme)) return refuse();
-  std::string_view rest = url.substr(kScheme.size());
-  if (rest.ends_with('/')) rest.remove_suffix(1);
-  HttpsTarget out;
-  const auto colon = rest.rfind(':');
-  const bool has_port = colon != std::string_view::npos && rest.find(']', colon) == std::string_view::npos;
-  if (has_port && (!parse_number(rest.substr(colon + 1), out.port) || out.port == 0)) return refuse();
-  std::string_view host = has_port ? rest.substr(0, colon) : rest;
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  const auto allowed = [](char c) {
-    return hex_value(c) >= 0 ||
-           (c > ' ' && c < 0x7f && std::string_view("/?#@[]%\"").find(c) == std::string_view::npos);
-  };
-  if (host.empty() || host.size() > 253 || !std::ranges::all_of(host, allowed)) return refuse();
-  out.host = host;
-  return out;
+  return HttpsTarget{std::move(parsed->host), parsed->port};
 }
 
 Result<HttpsResponse> parse_response(std::string_view bytes) {
@@ -88,7 +72,8 @@ Result<HttpsResponse> parse_response(std::string_view bytes) {
   const auto line = bytes.substr(0, line_end);
   HttpsResponse out;
   const bool is_http = line.starts_with("HTTP/1.1 ") || line.starts_with("HTTP/1.0 ");
-  if (!is_http || line.size() < 12 || !parse_number(line.substr(9, 3), out.status)) return malformed("no status line");
+  if (!is_http || line.size() < 12 || !api::parse_number(line.substr(9, 3), out.status))
+    return malformed("no status line");
   const auto headers = line_end == head_end ? std::string_view() : bytes.substr(line_end + 2, head_end - line_end - 2);
   auto body = body_of(headers, bytes.substr(head_end + 4));
   if (!body) return std::unexpected(body.error());

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "api/http_text.h"
 #include "cli/tls_connection.h"
 
 namespace qkms::cli {
@@ -24,10 +25,7 @@ Result<std::string> receive_all(TlsConnection& connection) {
 
 }  // namespace
 
-std::string host_header(const HttpsTarget& target) {
-  const bool is_ipv6 = target.host.find(':') != std::string::npos;
-  return fmt::format("{}{}{}:{}", is_ipv6 ? "[" : "", target.host, is_ipv6 ? "]" : "", target.port);
-}
+std::string host_header(const HttpsTarget& target) { return api::host_header(target.host, target.port); }
 
 Result<HttpsResponse> https_ask(const HttpsTarget& target, std::string_view method, std::string_view path,
                                 const SecretBytes& typed, const certs::TlsFiles& files, int timeout_ms) {

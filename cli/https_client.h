@@ -18,6 +18,7 @@ struct HttpsTarget {
 };
 // Reads https://HOST:PORT, with or without a slash at the end.
 Result<HttpsTarget> parse_target(std::string_view url);
+
 // "HOST:PORT" as the Host header wants it.
 std::string host_header(const HttpsTarget& target);
 

@@ -197,7 +197,11 @@ void make_absolute(Config& config, const std::filesystem::path& folder) {
   config.master_key = storage::resolved(std::move(config.master_key), folder);
   fix(config.keyring_file);
   fix(config.audit_syslog);
-  for (LinkConfig& link : config.links) fix(link.files.folder);
+  for (LinkConfig& link : config.links) {
+    fix(link.files.folder);
+    drivers::TlsSettings& tls = link.etsi014.tls;
+    for (auto* path : {&tls.certificate, &tls.key, &tls.ca, &tls.crl}) fix(*path);
+  }
 }
 
 }  // namespace

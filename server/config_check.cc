@@ -130,6 +130,8 @@ class Checker {
       const std::string at = fmt::format("links[{}]", i);
       if (link.id.empty() || link.peer.empty()) continue;
       policy.peer = link.peer;
+      link.etsi014.end = link.etsi014_leads.value_or(config_.id < link.peer ? drivers::Etsi014End::kLeads
+                                                                            : drivers::Etsi014End::kFollows);
       if (!config_.policy.peers.contains(link.peer)) {
         refuse(at + ".peer", fmt::format("is \"{}\"; accepted: {}", link.peer.str(), peer_names()));
       }

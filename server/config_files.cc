@@ -44,6 +44,20 @@ Result<void> check_peer_certificate(const Config& config) {
   return refuse(file, fmt::format("names \"{}\"; accepted: kme.id, which is \"{}\"", *name, config.id.str()));
 }
 
+Result<void> check_device(const drivers::TlsSettings& tls) {
+  const auto context = certs::make_client_context({tls.certificate, tls.key, tls.ca, tls.crl}, tls.minimum);
+  if (!context) return std::unexpected(context.error());
+  return {};
+}
+
+Result<void> check_links(const std::vector<LinkConfig>& links) {
+  for (const LinkConfig& link : links) {
+    if (link.driver != "etsi014") continue;
+    if (auto checked = check_device(link.etsi014.tls); !checked) return checked;
+  }
+  return {};
+}
+
 Result<void> check_state_dir(const fs::path& folder) {
   std::error_code error;
   const auto status = fs::status(folder, error);
@@ -69,6 +83,7 @@ Result<void> check_files(const Config& config) {
   const Result<void> checks[] = {
       check_state_dir(config.state_dir), check_master_key(config.master_key), check_listener(config.sae),
       check_listener(config.peer),       check_peer_certificate(config),      check_listener(config.operators),
+      check_links(config.links),
   };
   std::string problems;
   for (const auto& check : checks) {

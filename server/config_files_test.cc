@@ -50,6 +50,20 @@ class ConfigFiles : public testing::Test {
 
 TEST_F(ConfigFiles, AreGoodWhenEverythingIsThere) { EXPECT_EQ(problems(), ""); }
 
+TEST_F(ConfigFiles, OfADeviceAreLookedAt) {
+  LinkConfig& link = config_.links.emplace_back();
+  link.driver = "etsi014";
+  const fs::path saes = folder_ / "pki" / "sae";
+  link.etsi014.tls.certificate = saes / "SAE-A.crt";
+  link.etsi014.tls.key = saes / "SAE-A.key";
+  link.etsi014.tls.ca = folder_ / "pki" / "sae-ca.crt";
+  EXPECT_EQ(problems(), "");
+  fs::permissions(link.etsi014.tls.key, fs::perms::group_read, fs::perm_options::add);
+  EXPECT_THAT(problems(), HasSubstr("SAE-A.key: has mode 0640"));
+  link.driver = "simulated";
+  EXPECT_EQ(problems(), "");
+}
+
 TEST_F(ConfigFiles, AreAllReportedAtOnce) {
   fs::permissions(config_.sae.key, fs::perms::group_read, fs::perm_options::add);
   fs::remove(config_.operators.ca);

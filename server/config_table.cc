@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "server/driver_options.h"
 #include "server/setting_options.h"
 
 namespace qkms::server {
@@ -191,7 +192,7 @@ std::vector<Option> peer_options(Draft::Peer& peer) {
 }
 
 // In the order in which the reference configuration shows them, a link each.
-constexpr std::array<std::string_view, 2> kDrivers = {"simulated", "files"};
+constexpr std::array<std::string_view, 3> kDrivers = {"simulated", "files", "etsi014"};
 
 Choices<std::string> driver_choices() {
   Choices<std::string> choices;
@@ -317,6 +318,8 @@ std::vector<Section> driver_sections(Draft& draft) {
               [](LinkConfig& link) { return simulated_options(link.simulated); }, simulated_sections(draft)),
       section("files", "Settings of driver \"files\": a device, or a script, that leaves files in a folder.",
               [](LinkConfig& link) { return files_options(link.files); }),
+      section("etsi014", "Settings of driver \"etsi014\": a device, or a KMS, that offers ETSI GS QKD 014.",
+              etsi014_options),
   };
 }
 

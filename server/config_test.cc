@@ -93,6 +93,59 @@ TEST(Config, ReadsWhatIsWrittenAndFillsInDefaults) {
   EXPECT_EQ(config->links[0].simulated.faults.delay, 0.25);
 }
 
+// A link over a device that offers ETSI GS QKD 014, with `more` lines in its table, at the KME of that ID.
+Result<Config> etsi014_link(std::string_view kme_id, std::string_view more) {
+  std::string text = std::string(kBase) + R"([[peers]]
+id = "KME-M"
+address = "kme-m.example:8444"
+[[links]]
+id = "link-am"
+peer = "KME-M"
+driver = "etsi014"
+[links.etsi014]
+url = "https://qkd-1.example:8443/unit/1/"
+twin_sae = "urn:kme:m"
+certificate = "d.crt"
+key = "/abs/d.key"
+ca = "d-ca.crt"
+)" + std::string(more);
+  text.replace(text.find("KME-A"), 5, kme_id);
+  return parse_config(text, "f");
+}
+
+TEST(Config, ReadsALinkOverEtsi014) {
+  const auto config = etsi014_link("KME-A", "mode = \"paired\"\ntls_minimum = \"1.2\"\nkey_size_bits = 512\n");
+  ASSERT_TRUE(config) << config.error().text;
+  const drivers::Etsi014Settings& settings = config->links.at(0).etsi014;
+  EXPECT_EQ(settings.tls.host, "qkd-1.example");
+  EXPECT_EQ(settings.tls.port, 8443);
+  EXPECT_EQ(settings.path_prefix, "/unit/1");
+  EXPECT_EQ(settings.twin, sae("urn:kme:m"));
+  EXPECT_EQ(settings.mode, drivers::Etsi014Mode::kPaired);
+  EXPECT_EQ(settings.tls.minimum, TlsMinimum::k1_2);
+  EXPECT_EQ(settings.key_size_bits, 512u);
+  EXPECT_EQ(settings.tls.key, "/abs/d.key");
+}
+
+TEST(Config, TheLowerKmeIdLeadsOverEtsi014UnlessTheFileSaysOtherwise) {
+  using drivers::Etsi014End;
+  const std::tuple<const char*, const char*, Etsi014End> cases[] = {
+      {"KME-A", "", Etsi014End::kLeads},
+      {"KME-Z", "", Etsi014End::kFollows},
+      {"KME-A", "leads = \"other-end\"\n", Etsi014End::kFollows},
+      {"KME-Z", "leads = \"this-end\"\n", Etsi014End::kLeads},
+  };
+  for (const auto& [id, more, end] : cases) {
+    const auto config = etsi014_link(id, more);
+    ASSERT_TRUE(config) << config.error().text;
+    EXPECT_EQ(config->links.at(0).etsi014.end, end) << id << " " << more;
+  }
+  const auto odd = etsi014_link("KME-A", "leads = true\nkey_size_bits = 100\n");
+  ASSERT_FALSE(odd);
+  EXPECT_THAT(odd.error().text, HasSubstr("option 'links.etsi014.leads' is true; accepted: \"lower-id\""));
+  EXPECT_THAT(odd.error().text, HasSubstr("option 'links.etsi014.key_size_bits' is 100; accepted: 0 to 8388608 bits"));
+}
+
 TEST(Config, BuildsThePolicyOfTheEngine) {
   const auto config = parse_config(std::string(kBase) + std::string(kNetwork), "f");
   ASSERT_TRUE(config) << config.error().text;
@@ -254,7 +307,7 @@ TEST(Config, RefusesAValueWithItsLineAndWhatIsAccepted) {
       {"unknown driver",
        "\"simulated\"",
        "\"magic\"",
-       {"option 'links.driver' is \"magic\"; accepted: \"simulated\", \"files\""}},
+       {"option 'links.driver' is \"magic\"; accepted: \"simulated\", \"files\", \"etsi014\""}},
       {"settings of another driver",
        "driver = \"simulated\"",
        "driver = \"files\"",

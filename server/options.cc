@@ -7,6 +7,7 @@
 #include <charconv>
 #include <numeric>
 
+#include "api/http_text.h"
 #include "base/text.h"
 
 namespace qkms::server {
@@ -156,6 +157,22 @@ Option connect_to(std::string_view name, std::optional<std::string>& target, std
           in_quotes(example),
           std::string(sentence),
           set};
+}
+
+Option https_url(std::string_view name, std::string& host, std::uint16_t& port, std::string& url_path,
+                 std::string_view example, std::string_view sentence) {
+  auto set = [&host, &port, &url_path](const Value& value) {
+    const auto* given = std::get_if<std::string>(&value);
+    auto url = given != nullptr ? api::parse_https_url(*given) : std::nullopt;
+    if (!url) return false;
+    host = std::move(url->host);
+    port = url->port;
+    url_path = std::move(url->path);
+    return true;
+  };
+  return {std::string(name),     "https://HOST, with or without a port and a path",
+          Need::kRequired,       in_quotes(example),
+          std::string(sentence), set};
 }
 
 Option fingerprint(std::string_view name, std::string& target, std::string_view sentence) {

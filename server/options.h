@@ -113,6 +113,9 @@ Option listen_at(std::string_view name, std::string& address, std::uint16_t& por
 // host:port to connect to.
 Option connect_to(std::string_view name, std::optional<std::string>& target, std::string_view example,
                   std::string_view sentence);
+// https://HOST[:PORT][/PATH], without a slash at the end of the path.
+Option https_url(std::string_view name, std::string& host, std::uint16_t& port, std::string& url_path,
+                 std::string_view example, std::string_view sentence);
 // SHA-256 of a certificate; becomes 64 lower-case hexadecimal digits.
 Option fingerprint(std::string_view name, std::string& target, std::string_view sentence);
 

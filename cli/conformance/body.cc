@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <charconv>
 
+#include "api/http_answer.h"
 #include "api/json_writer.h"
+#include "api/secret_reader.h"
 #include "base/id.h"
 #include "base/text.h"
-#include "cli/conformance/http_answer.h"
 
 namespace qkms::cli::conformance {
 
@@ -28,7 +29,7 @@ std::size_t string_end(std::string_view text, std::size_t at) {
 SecretBytes unescaped(std::string_view quoted) {
   std::string_view inner = quoted.substr(1);
   if (inner.ends_with('"')) inner.remove_suffix(1);
-  SecretBuffer out;
+  api::SecretBuffer out;
   for (std::size_t i = 0; i < inner.size(); ++i) {
     if (inner[i] == '\\' && i + 1 < inner.size() && inner[i + 1] == '/') ++i;
     out.room(1).front() = static_cast<std::uint8_t>(inner[i]);
@@ -41,14 +42,6 @@ SecretBytes unescaped(std::string_view quoted) {
 bool may_hold_key(std::string_view quoted_name, Carries carries) {
   if (carries == Carries::kKeys) return quoted_name != "\"key_ID\"";
   return quoted_name == "\"key\"" || quoted_name.contains('\\');
-}
-
-int base64_value(std::uint8_t c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  return c == '/' ? 63 : -1;
 }
 
 std::vector<std::string> extensions_that_are_no_objects(const api::JsonObject& object,
@@ -67,7 +60,7 @@ std::optional<SecretBytes> bits_of(const api::JsonValue* value, std::vector<Secr
   if (text == nullptr || !text->starts_with('#')) return std::nullopt;
   std::size_t index = 0;
   const bool is_number = std::from_chars(text->data() + 1, text->data() + text->size(), index).ec == std::errc();
-  return is_number && index < secrets.size() ? decode_base64(secrets[index]) : std::nullopt;
+  return is_number && index < secrets.size() ? api::decode_base64(secrets[index].reveal()) : std::nullopt;
 }
 
 Result<Key> read_key(const api::JsonValue& value, std::vector<SecretBytes>& secrets) {
@@ -109,26 +102,6 @@ Redacted redact(std::string_view body, Carries carries) {
   const auto first = body.find_first_not_of(" \t\n\r");
   const bool is_object = first != std::string_view::npos && body[first] == '{';
   if (carries == Carries::kKeys && !is_object) out.text.clear();
-  return out;
-}
-
-std::optional<SecretBytes> decode_base64(const SecretBytes& characters) {
-  const auto text = characters.reveal();
-  if (text.size() % 4 != 0) return std::nullopt;
-  const std::size_t padding =
-      text.empty() ? 0 : static_cast<std::size_t>((text.back() == '=') + (text[text.size() - 2] == '='));
-  SecretBytes out(text.size() / 4 * 3 - padding);
-  std::uint32_t group = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool is_padding = i >= text.size() - padding;
-    const int value = is_padding ? 0 : base64_value(text[i]);
-    if (value < 0 || (is_padding && text[i] != '=')) return std::nullopt;
-    group = group << 6 | static_cast<std::uint32_t>(value);
-    if (i % 4 != 3) continue;
-    for (std::size_t byte = 0; byte < 3 && i / 4 * 3 + byte < out.size(); ++byte)
-      out.reveal_mutable()[i / 4 * 3 + byte] = static_cast<std::uint8_t>(group >> (16 - 8 * byte));
-    group = 0;
-  }
   return out;
 }
 

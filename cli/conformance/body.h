@@ -22,9 +22,6 @@ struct Redacted {
 // Takes any bytes, JSON or not. In a body with keys that is no JSON nothing can be told apart: then the text is empty.
 Redacted redact(std::string_view body, Carries carries);
 
-// RFC 4648 §4: the alphabet, and padding to a multiple of four. Nothing when the characters are anything else.
-std::optional<SecretBytes> decode_base64(const SecretBytes& characters);
-
 struct Key {
   std::string id;                             // "" when there is none, or it is no string
   std::optional<SecretBytes> bits;            // nothing when there is none, or it is not base64

@@ -46,7 +46,7 @@ Verdict keeps_it_after_an_error(Run& run) {
 Verdict states_its_length(Run& run) {
   const Reply reply = run.get_keys(1);
   if (auto none = no_keys(reply, 1)) return *none;
-  return reply.http.body_end == BodyEnd::kContentLength ? pass() : failed("the answer has no Content-Length");
+  return reply.http.body_end == api::BodyEnd::kContentLength ? pass() : failed("the answer has no Content-Length");
 }
 
 Verdict takes_charset(Run& run) { return serves_post(run, "Content-Type: application/json;charset=utf-8\r\n"); }

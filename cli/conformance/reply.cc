@@ -59,7 +59,7 @@ std::string Reply::summary() const {
   return fmt::format("{}: {}", start, printable(text, kMaxShownBytes));
 }
 
-Reply reply_of(Result<HttpAnswer> answer, Carries carries) {
+Reply reply_of(Result<api::HttpAnswer> answer, Carries carries) {
   Reply out;
   if (!answer) {
     out.no_answer = answer.error().text.empty() ? "unknown" : answer.error().text;

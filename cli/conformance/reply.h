@@ -1,14 +1,14 @@
 // An answer as checks look at it: status, headers, JSON, and key bits apart from all text.
 #pragma once
 
+#include "api/http_answer.h"
 #include "cli/conformance/body.h"
-#include "cli/conformance/http_answer.h"
 
 namespace qkms::cli::conformance {
 
 struct Reply {
   std::string no_answer;  // why there was none; "" when there was one
-  HttpAnswer http;        // without its body, which is here:
+  api::HttpAnswer http;   // without its body, which is here:
   std::size_t body_bytes = 0;
   Result<api::JsonValue> json = fail(ErrorCode::kInvalid, "there is no answer");
   std::string text;                          // the body, without secrets; "" when it held keys
@@ -26,6 +26,6 @@ struct Reply {
 };
 
 // Consumes the answer.
-Reply reply_of(Result<HttpAnswer> answer, Carries carries);
+Reply reply_of(Result<api::HttpAnswer> answer, Carries carries);
 
 }  // namespace qkms::cli::conformance

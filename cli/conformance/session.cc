@@ -81,22 +81,22 @@ Result<void> Session::connect() {
   return {};
 }
 
-Result<HttpAnswer> Session::receive() {
-  SecretBuffer buffer;
+Result<api::HttpAnswer> Session::receive() {
+  api::SecretBuffer buffer;
   while (true) {
     const auto size = connection_->receive(buffer.room(kReadBytes));
     const bool failed = !size && (size.error().code == ErrorCode::kPeerUnreachable || buffer.size() == 0);
     if (failed) return std::unexpected(size.error());
     buffer.grow(size ? *size : 0);
     // A server that ends a connection without saying so in TLS is only seen here.
-    const Stream stream = size && *size > 0 ? Stream::kOpen : Stream::kClosed;
-    auto answer = read_answer(buffer, stream);
+    const api::Stream stream = size && *size > 0 ? api::Stream::kOpen : api::Stream::kClosed;
+    auto answer = api::read_answer(buffer, stream);
     if (!answer) return std::unexpected(answer.error());
     if (*answer) return std::move(**answer);
   }
 }
 
-Result<HttpAnswer> Session::exchange(std::string_view bytes) {
+Result<api::HttpAnswer> Session::exchange(std::string_view bytes) {
   if (connection_ != nullptr && connection_->has_news()) connection_.reset();  // closed while idle
   if (connection_ == nullptr) {
     if (auto connected = connect(); !connected) {
@@ -106,7 +106,7 @@ Result<HttpAnswer> Session::exchange(std::string_view bytes) {
   }
   connection_->allow(caller_.timeout_ms);
   auto sent = connection_->send(bytes);
-  auto answer = sent ? receive() : Result<HttpAnswer>(std::unexpected(sent.error()));
+  auto answer = sent ? receive() : Result<api::HttpAnswer>(std::unexpected(sent.error()));
   if (!answer || !answer->keeps_connection) connection_.reset();
   return answer;
 }

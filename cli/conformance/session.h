@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "api/http_answer.h"
 #include "certs/tls_context.h"
-#include "cli/conformance/http_answer.h"
 #include "cli/tls_connection.h"
 
 namespace qkms::cli::conformance {
@@ -37,7 +37,7 @@ class Session {
 
   // `bytes` is one whole request. kPeerUnreachable: no answer in time. kUnauthorised: TLS failed. kCorrupt: no answer
   // that could be read. All within the caller's timeout. Never sends a request twice that may have been read.
-  Result<HttpAnswer> exchange(std::string_view bytes);
+  Result<api::HttpAnswer> exchange(std::string_view bytes);
   void disconnect() { connection_.reset(); }
 
   const Caller& caller() const { return caller_; }
@@ -48,7 +48,7 @@ class Session {
  private:
   Session(Caller caller, certs::SslContextPtr context) : caller_(std::move(caller)), context_(std::move(context)) {}
   Result<void> connect();
-  Result<HttpAnswer> receive();
+  Result<api::HttpAnswer> receive();
 
   const Caller caller_;
   certs::SslContextPtr context_;

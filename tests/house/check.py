@@ -17,7 +17,7 @@ MAY_INCLUDE = {
     "kms": {"kms", "api", "base"},
     "storage": {"storage", "kms", "api", "base"},
     "certs": {"certs", "base"},
-    "drivers": {"drivers", "kms", "api", "base"},
+    "drivers": {"drivers", "certs", "api", "base"},
     "server": {"server", "drivers", "storage", "certs", "kms", "api", "base"},
     "cli": {"cli", "api", "certs", "storage", "server/config.h", "base"},
     "sim": {"sim", "storage", "kms", "api", "base"},

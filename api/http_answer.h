@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/secret.h"
 
-namespace qkms::cli::conformance {
+namespace qkms::api {
 
 inline constexpr std::size_t kMaxHeadBytes = 64 * 1024;
 inline constexpr std::size_t kMaxAnswerBytes = 4 << 20;
@@ -29,6 +29,7 @@ struct HttpAnswer {
   SecretBytes body;
   BodyEnd body_end = BodyEnd::kClose;
   bool keeps_connection = false;
+  std::size_t bytes = 0;  // of all that was received, what belongs to it and to those before it
 
   // The value of the first header of that name, in any case; "" when there is none.
   std::string_view header(std::string_view name) const;
@@ -56,4 +57,4 @@ enum class Stream { kOpen, kClosed };
 // or cut by the server's close. Interim answers (1xx) are passed over.
 Result<std::optional<HttpAnswer>> read_answer(const SecretBuffer& received, Stream stream);
 
-}  // namespace qkms::cli::conformance
+}  // namespace qkms::api

@@ -1,11 +1,11 @@
-#include "cli/conformance/http_answer.h"
+#include "api/http_answer.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "cli/http_text.h"
+#include "api/http_text.h"
 
-namespace qkms::cli::conformance {
+namespace qkms::api {
 
 namespace {
 
@@ -41,10 +41,15 @@ SecretBytes copy_of(std::string_view text) {
   return out;
 }
 
-using OrMore = Result<std::optional<SecretBytes>>;  // nothing: more has to come
+struct Body {
+  SecretBytes bytes;
+  std::size_t taken = 0;  // of what was received
+};
+using OrMore = Result<std::optional<Body>>;  // nothing: more has to come
 
 // RFC 9112 §7.1; extensions and trailers are passed over.
-OrMore read_chunks(std::string_view bytes) {
+OrMore read_chunks(const std::string_view received) {
+  std::string_view bytes = received;
   SecretBuffer out;
   while (true) {
     const auto end = bytes.find("\r\n");
@@ -54,8 +59,10 @@ OrMore read_chunks(std::string_view bytes) {
       return malformed("a chunk without a size");
     bytes.remove_prefix(end + 2);
     if (size == 0) {
-      const bool has_ended = bytes.starts_with("\r\n") || bytes.contains("\r\n\r\n");
-      return has_ended ? OrMore(SecretBytes::copy_of(out.bytes())) : OrMore();
+      const std::size_t trailers = bytes.starts_with("\r\n") ? 0 : bytes.find("\r\n\r\n");
+      if (trailers == std::string_view::npos) return OrMore();
+      const std::size_t end_bytes = trailers == 0 ? 2 : trailers + 4;
+      return Body{SecretBytes::copy_of(out.bytes()), received.size() - bytes.size() + end_bytes};
     }
     if (size > bytes.size() || bytes.size() - size < 2) return OrMore();
     std::memcpy(out.room(size).data(), bytes.data(), size);
@@ -66,7 +73,7 @@ OrMore read_chunks(std::string_view bytes) {
 }
 
 OrMore read_body(HttpAnswer& answer, std::string_view bytes, Stream stream) {
-  if (answer.status == 204 || answer.status == 304) return SecretBytes();
+  if (answer.status == 204 || answer.status == 304) return Body();
   if (equal_ignoring_case(answer.header("Transfer-Encoding"), "chunked")) {
     answer.body_end = BodyEnd::kChunks;
     return read_chunks(bytes);
@@ -77,11 +84,11 @@ OrMore read_body(HttpAnswer& answer, std::string_view bytes, Stream stream) {
     std::size_t size = 0;
     if (!parse_number(stated, size) || size > kMaxAnswerBytes) return malformed("its Content-Length");
     if (size > bytes.size()) return OrMore();
-    return copy_of(bytes.substr(0, size));
+    return Body{copy_of(bytes.substr(0, size)), size};
   }
   answer.keeps_connection = false;
   if (stream == Stream::kOpen) return OrMore();
-  return copy_of(bytes);
+  return Body{copy_of(bytes), bytes.size()};
 }
 
 }  // namespace
@@ -121,9 +128,10 @@ Result<std::optional<HttpAnswer>> read_answer(const SecretBuffer& received, Stre
     auto body = read_body(*answer, bytes, stream);
     if (!body) return std::unexpected(body.error());
     if (!*body) return unfinished();
-    answer->body = std::move(**body);
+    answer->body = std::move((*body)->bytes);
+    answer->bytes = received.size() - bytes.size() + (*body)->taken;
     return std::optional<HttpAnswer>(std::move(*answer));
   }
 }
 
-}  // namespace qkms::cli::conformance
+}  // namespace qkms::api

@@ -1,11 +1,14 @@
-// Small pieces of HTTP/1.x text that answers are read by.
+// Small pieces of HTTP/1.x text.
 #pragma once
 
 #include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 
-namespace qkms::cli {
+namespace qkms::api {
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 // Without blanks and tabs at either end.
@@ -18,4 +21,15 @@ bool parse_number(std::string_view text, Integer& out, int base = 10) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
-}  // namespace qkms::cli
+struct HttpsUrl {
+  std::string host;  // a name or an IP address (IPv6 without brackets)
+  std::uint16_t port = 443;
+  std::string path;  // "" or "/...", without a slash at the end, as it stands
+};
+// https://HOST[:PORT][/PATH], and nothing else.
+std::optional<HttpsUrl> parse_https_url(std::string_view url);
+
+// "HOST:PORT" as the Host header wants it.
+std::string host_header(std::string_view host, std::uint16_t port);
+
+}  // namespace qkms::api

@@ -1,4 +1,4 @@
-#include "cli/conformance/http_answer.h"
+#include "api/http_answer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <random>
 
-namespace qkms::cli::conformance {
+namespace qkms::api {
 namespace {
 
 using testing::HasSubstr;
@@ -44,6 +44,10 @@ TEST_P(GoodAnswers, AreReadOnceTheyAreWhole) {
   EXPECT_EQ((*whole)->status, good.status);
   EXPECT_EQ(body_of(**whole), good.body);
   EXPECT_EQ((*whole)->body_end, good.body_end);
+  EXPECT_EQ((*whole)->bytes, good.text.size());
+  if (!needs_close) {
+    EXPECT_EQ((*read(good.text + "HTTP/1.1 200", Stream::kOpen))->bytes, good.text.size()) << "more behind it";
+  }
   EXPECT_EQ((*whole)->keeps_connection, good.keeps_connection);
 }
 
@@ -58,6 +62,8 @@ INSTANTIATE_TEST_SUITE_P(
                    "y", BodyEnd::kContentLength, true},
         GoodAnswer{"Chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
                    200, "abc", BodyEnd::kChunks, true},
+        GoodAnswer{"Trailers", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nc\r\n0\r\nA: b\r\n\r\n", 200,
+                   "c", BodyEnd::kChunks, true},
         GoodAnswer{"UntilClose", "HTTP/1.0 200 OK\r\nA: b\r\n\r\n", 200, "", BodyEnd::kClose, false}),
     [](const auto& test) { return std::string(test.param.name); });
 
@@ -115,4 +121,4 @@ TEST(HttpAnswer, ComesToAnEndForAnyBytes) {
 }
 
 }  // namespace
-}  // namespace qkms::cli::conformance
+}  // namespace qkms::api
