@@ -107,8 +107,8 @@ class Reader {
 
 Qos read_qos(Reader& in, Dialect dialect) {
   Qos qos;
-  for (std::uint32_t* value : {&qos.chunk_bytes, &qos.max_bps, &qos.min_bps, &qos.jitter_bps, &qos.priority,
-                               &qos.timeout_ms, &qos.ttl_s}) {
+  for (std::uint32_t* value :
+       {&qos.chunk_bytes, &qos.max_bps, &qos.min_bps, &qos.jitter_bps, &qos.priority, &qos.timeout_ms, &qos.ttl_s}) {
     *value = in.number();
   }
   if (dialect == Dialect::kEtsiC) {
