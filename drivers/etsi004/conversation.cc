@@ -236,6 +236,10 @@ Result<void> Conversation::take_chunks() {
     if (!index) return give_up("all of its 2^32 chunks are used");
     wipe_traces();
     auto answer = session_->get({memory_.stream->id(), *index, memory_.metadata_bytes}, get_ms_);
+    if (!answer && answer.error().code == ErrorCode::kClosed) {  // no fault of the device's
+      memory_.stream->lose_next();
+      return std::unexpected(answer.error());
+    }
     if (!answer) {
       lose_next(answer.error().text);
       return std::unexpected(answer.error());
