@@ -186,7 +186,7 @@ Result<void> Conversation::accept(const OpenResponse& answer, const OpenRequest&
   if (!memory_.stream) memory_.stream.emplace(link_, answer.stream);
   memory_.stream->set_chunk_bytes(answer.qos->chunk_bytes);
   memory_.was_opened = true;
-  get_ms_ = std::min(std::max(answer.qos->timeout_ms, settings_.qos.timeout_ms), kLongestTimeoutMs) + Millis{0} +
+  get_ms_ = Millis{std::min(std::max(answer.qos->timeout_ms, settings_.qos.timeout_ms), kLongestTimeoutMs)} +
             settings_.answer_ms;
   pause_ms_ = 0;
   say("");
@@ -202,17 +202,18 @@ Result<void> Conversation::consider(const OpenResponse& answer, OpenRequest& req
   return {};
 }
 
-// What the device granted or offered; it is closed when it does not do.
+// What the device granted or offered, which may be less than was asked for, within bounds; it is closed when it does not
+// do.
 Result<void> Conversation::check_qos(const OpenResponse& answer) {
   const Qos& qos = *answer.qos;
-  if (qos.chunk_bytes >= 1 && qos.chunk_bytes <= kMaxChunkBytes && qos.min_bps >= settings_.least_bps) return {};
+  const std::uint32_t least_bps = std::min(settings_.least_bps, settings_.qos.min_bps);
+  if (qos.chunk_bytes >= 1 && qos.chunk_bytes <= kMaxChunkBytes && qos.min_bps >= least_bps) return {};
   if (answer.stream != kNoStream && !session_->close(answer.stream, settings_.answer_ms)) session_.reset();
   memory_.was_opened = false;
-  return fail(
-      ErrorCode::kInvalid,
-      fmt::format("the device offers chunks of {} bytes and at least {} bits a second; accepted: 1 to {} bytes, "
-                  "{} bits a second or more",
-                  qos.chunk_bytes, qos.min_bps, kMaxChunkBytes, settings_.least_bps));
+  return fail(ErrorCode::kInvalid,
+              fmt::format("the device offers chunks of {} bytes and at least {} bits a second; accepted: 1 to {} bytes, "
+                          "{} bits a second or more",
+                          qos.chunk_bytes, qos.min_bps, kMaxChunkBytes, least_bps));
 }
 
 // Ours: a connection that the device believes to be there still.

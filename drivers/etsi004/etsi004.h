@@ -38,7 +38,7 @@ struct Etsi004Settings {
                       .timeout_ms = 5'000,
                       .ttl_s = 3'600,
                       .metadata_mimetype = "application/json"};
-  std::uint32_t least_bps = 0;      // a counter-proposal with a smaller Min_bps is refused
+  std::uint32_t least_bps = 0;      // a device that offers less than was asked for may go down to this Min_bps
   std::uint32_t poll_ms = 1'000;    // the longest pause before the device is asked again for what it did not have
   std::uint32_t answer_ms = 5'000;  // for the device to answer, beyond the QoS's Timeout where that counts
   bool direct = false;              // keys that came over other nodes are an alarm

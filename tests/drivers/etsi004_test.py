@@ -35,7 +35,8 @@ class Ends:
         self.wrong = []
         words = [f"{name}={value}" for name, value in options.items()]
         self.process = subprocess.Popen([PROGRAM, folder, str(port), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
 
     def read(self):
         for line in self.process.stdout:
@@ -100,6 +101,7 @@ class Ends:
     def close(self):
         self.process.stdin.close()
         self.process.wait(DEADLINE_S)
+        self.reader.join(DEADLINE_S)
         self.process.stdout.close()
 
 
@@ -156,6 +158,10 @@ class Case:
             device.inject(end, "open", "status", server.IN_USE)
         self.assertTrue(fault.fired.wait(DEADLINE_S), why)
         ends.go_on(why)
+
+    def wait_for_another_stream(self, device, before):
+        with device.lock:
+            self.assertTrue(device.lock.wait_for(lambda: len(device.streams) > before, DEADLINE_S))
 
     # --- tests
 
@@ -319,14 +325,15 @@ class Case:
         device, ends = self.pair(stream="assigned")
         for end in "ab":
             before = len(device.streams)
-            self.provoke(device, ends, end, "get", "again")
-            self.assertGreater(len(device.streams), before)
+            device.inject(end, "get", "again")
+            self.wait_for_another_stream(device, before)
+            ends.go_on(f"{end} was given a chunk again")
         before = len(device.streams)
         ends.ask_to_stop("b")  # it learns the stream from its twin, and may not take it
         device.inject("b", "open", "status", server.IN_USE)
         ends.tell("start", "b")
+        self.wait_for_another_stream(device, before)
         ends.go_on("in use")
-        self.assertGreater(len(device.streams), before)
 
     def test_notes_that_are_lost(self):
         device, ends = self.pair(stream="assigned")

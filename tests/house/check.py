@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "cli": {"cli", "api", "certs", "storage", "server/config.h", "base"},
     "sim": {"sim", "storage", "kms", "api", "base"},
     "bench": {"bench", "base"},
-    "fuzz": {"fuzz", "server/config.h", "server/http", "api", "base"},
+    "fuzz": {"fuzz", "server/config.h", "server/http", "drivers", "api", "base"},
     "tests": {"tests", "server", "storage", "certs", "drivers", "kms", "api", "base"},
 }
 # Files that set up tests may reach one step further.
