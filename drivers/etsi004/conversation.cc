@@ -90,6 +90,7 @@ Result<void> Conversation::learn_stream() {
     attend();
     if (memory_.stream) return {};
     if (Clock::now() - told_at_ >= kTellAgain) {
+      if (told_at_ != Clock::time_point{}) say("the other end does not tell which key stream it has opened");
       told_at_ = Clock::now();
       host_.tell_twin(encode(TwinNote{TwinNote::Kind::kAsks, memory_.useless}));
     }
@@ -202,18 +203,19 @@ Result<void> Conversation::consider(const OpenResponse& answer, OpenRequest& req
   return {};
 }
 
-// What the device granted or offered, which may be less than was asked for, within bounds; it is closed when it does not
-// do.
+// What the device granted or offered, which may be less than was asked for, within bounds; it is closed when it does
+// not do.
 Result<void> Conversation::check_qos(const OpenResponse& answer) {
   const Qos& qos = *answer.qos;
   const std::uint32_t least_bps = std::min(settings_.least_bps, settings_.qos.min_bps);
   if (qos.chunk_bytes >= 1 && qos.chunk_bytes <= kMaxChunkBytes && qos.min_bps >= least_bps) return {};
   if (answer.stream != kNoStream && !session_->close(answer.stream, settings_.answer_ms)) session_.reset();
   memory_.was_opened = false;
-  return fail(ErrorCode::kInvalid,
-              fmt::format("the device offers chunks of {} bytes and at least {} bits a second; accepted: 1 to {} bytes, "
-                          "{} bits a second or more",
-                          qos.chunk_bytes, qos.min_bps, kMaxChunkBytes, least_bps));
+  return fail(
+      ErrorCode::kInvalid,
+      fmt::format("the device offers chunks of {} bytes and at least {} bits a second; accepted: 1 to {} bytes, "
+                  "{} bits a second or more",
+                  qos.chunk_bytes, qos.min_bps, kMaxChunkBytes, least_bps));
 }
 
 // Ours: a connection that the device believes to be there still.
@@ -261,7 +263,7 @@ Result<void> Conversation::handle(GetResponse answer) {
       return take(std::move(answer));
     case Status::kNotEnoughKey:
     case Status::kPeerNotConnected:
-      say("");
+      say(last_alarm_);
       return pause();
     case Status::kNoQkdConnection:
       say("the device has no QKD connection");
@@ -296,7 +298,8 @@ Result<void> Conversation::take(GetResponse answer) {
     host_.reject(
         fmt::format("the device passed over {} chunks and gave number {}", answer.index - asked, answer.index));
   }
-  say(look_at_metadata(answer.metadata));
+  look_at_metadata(answer.metadata);
+  say(last_alarm_);
   seen_.stream = stream.id();
   seen_.chunks = stream.chunks();
   seen_.missed = stream.missed();
@@ -315,12 +318,13 @@ Result<void> Conversation::offer(Block block) {
   return {};
 }
 
-// Whatever it is: it decides nothing but an alarm. Returns that.
-std::string Conversation::look_at_metadata(const std::string& metadata) {
+// Whatever it is: it decides nothing but an alarm.
+void Conversation::look_at_metadata(const std::string& metadata) {
+  last_alarm_.clear();
   seen_.age_ms = seen_.hops = std::nullopt;
   const auto json = api::read_json(metadata);
   const auto* object = json ? json->get<api::JsonObject>() : nullptr;
-  if (object == nullptr) return {};
+  if (object == nullptr) return;
   const auto number = [object](std::string_view name) -> std::optional<std::int64_t> {
     const api::JsonValue* value = api::find_member(*object, name);
     const auto* integer = value != nullptr ? value->get<std::int64_t>() : nullptr;
@@ -328,8 +332,8 @@ std::string Conversation::look_at_metadata(const std::string& metadata) {
   };
   seen_.age_ms = number("age");
   seen_.hops = number("hops");
-  if (!settings_.direct || seen_.hops.value_or(0) == 0) return {};
-  return fmt::format("its keys come over {} other nodes, and the link is to be direct", *seen_.hops);
+  if (settings_.direct && seen_.hops.value_or(0) > 0)
+    last_alarm_ = fmt::format("its keys come over {} other nodes, and the link is to be direct", *seen_.hops);
 }
 
 }  // namespace qkms::drivers::etsi004

@@ -77,7 +77,7 @@ class Conversation {
   Result<void> offer(Block block);
   Result<void> make_room(std::uint32_t needed_bytes);
   void lose_next(std::string_view why);
-  std::string look_at_metadata(const std::string& metadata);
+  void look_at_metadata(const std::string& metadata);
 
   Result<void> pause();
   void say(std::string alarm);
@@ -94,6 +94,7 @@ class Conversation {
   Millis get_ms_ = 0;    // a deadline
   Millis pause_ms_ = 0;  // the last pause, since something was given
   std::optional<std::string> said_;
+  std::string last_alarm_;  // about the last chunk
   std::chrono::steady_clock::time_point told_at_{};
   Seen seen_;
 };

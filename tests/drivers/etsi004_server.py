@@ -171,7 +171,9 @@ class Device:
         if service == OPEN:
             client.end = payload[:payload.index(b"\0")].decode()[-1]
         with self.lock:
-            fault = self.fault_for(client.end, NAMES[service])
+            fault = None
+            if service != GET or self.has_chunk(client, payload):
+                fault = self.fault_for(client.end, NAMES[service])
         try:
             if fault and fault.what == "before":  # it came, and nothing has been done
                 fault.fired.set()
@@ -267,9 +269,6 @@ class Device:
             return self.error(PEER_NOT_CONNECTED, none)
         index = max(asked, stream.position[client.end])
         if index >= stream.made():
-            if fault:  # it waits for the next call
-                self.faults.append(fault)
-                fault = None
             return self.error(NOT_ENOUGH, none)
         if len(self.metadata) > room:
             if self.dialect == "etsi-c":
@@ -284,6 +283,13 @@ class Device:
         if fault and fault.what == "size":
             key = os.urandom(fault.value)
         return struct.pack(">III", OK, said, len(key)) + key + struct.pack(">I", len(self.metadata)) + self.metadata
+
+    def has_chunk(self, client, payload):
+        """Whether there is one for this GET_KEY: faults wait for such a call."""
+        stream = self.streams.get(payload[:16])
+        if stream is None or client.end not in stream.position or len(stream.position) < 2:
+            return False
+        return max(struct.unpack(">I", payload[16:20])[0], stream.position[client.end]) < stream.made()
 
     def refuse_get(self, status, asked, room):
         if status != METADATA:
