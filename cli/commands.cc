@@ -8,6 +8,7 @@
 #include "cli/audit.h"
 #include "cli/conformance/command.h"
 #include "cli/https_client.h"
+#include "cli/link.h"
 #include "cli/verify_command.h"
 #include "server/config.h"
 #include "storage/master_key.h"
@@ -94,6 +95,15 @@ Result<void> ask(const Arguments& arguments, std::string_view method, std::strin
   return not_200(*response, path);
 }
 
+const ArgumentSpec kOperatorArguments = {
+    {{"--cert", "FILE", Given::kOnce, "Your certificate as an operator, PEM."},
+     {"--key", "FILE", Given::kOnce, "Its private key, PEM, mode 0600."},
+     {"--ca", "FILE", Given::kAtMostOnce, "The CA that the daemon's certificate must come from, PEM."},
+     {"--url", "URL", Given::kAtMostOnce, "The daemon's operator listener: https://HOST:PORT."},
+     {"--config", "FILE", Given::kAtMostOnce, "The daemon's configuration: gives --url and --ca on its own machine."},
+     {"--timeout", "SECONDS", Given::kAtMostOnce, "How long to wait; 5 when not given."}},
+    {}};
+
 Result<void> audit_log(const Arguments& arguments) {
   return audit(arguments, [&](std::string_view path) -> Result<std::string> {
     auto response = ask_daemon(arguments, "GET", path);
@@ -103,14 +113,31 @@ Result<void> audit_log(const Arguments& arguments) {
   });
 }
 
-const ArgumentSpec kOperatorArguments = {
-    {{"--cert", "FILE", Given::kOnce, "Your certificate as an operator, PEM."},
-     {"--key", "FILE", Given::kOnce, "Its private key, PEM, mode 0600."},
-     {"--ca", "FILE", Given::kAtMostOnce, "The CA that the daemon's certificate must come from, PEM."},
-     {"--url", "URL", Given::kAtMostOnce, "The daemon's operator listener: https://HOST:PORT."},
-     {"--config", "FILE", Given::kAtMostOnce, "The daemon's configuration: gives --url and --ca on its own machine."},
-     {"--timeout", "SECONDS", Given::kAtMostOnce, "How long to wait; 5 when not given."}},
-    {}};
+Result<void> links(const Arguments& arguments) {
+  return link(arguments.positional.front(), arguments.one("--link"),
+              [&](std::string_view method, std::string_view path) -> Result<std::string> {
+                auto response = ask_daemon(arguments, method, path);
+                if (!response) return std::unexpected(response.error());
+                if (response->status == 200) return std::move(response->body);
+                return fail(ErrorCode::kClosed,
+                            fmt::format("the daemon answered {}: {}", response->status, response->body));
+              });
+}
+
+ArgumentSpec link_arguments() {
+  ArgumentSpec spec = kOperatorArguments;
+  spec.options.push_back({"--link", "NAME", Given::kAtMostOnce, "show, test: which link."});
+  spec.positional = {"list|show|test"};
+  return spec;
+}
+
+Result<void> accept_link(const Arguments& arguments) {
+  const std::string& what = arguments.positional.front();
+  if (what == "list") return {};
+  if (what != "show" && what != "test") return fail(ErrorCode::kInvalid, "say list, show or test");
+  if (arguments.has("--link")) return {};
+  return fail(ErrorCode::kInvalid, "say which: --link NAME");
+}
 
 // The options of operator commands, but none of them required: an export in a file is verified without a daemon.
 ArgumentSpec audit_arguments() {
@@ -174,6 +201,8 @@ std::vector<Command> commands() {
          {"--from", "FILE", Given::kOnce, "The backup."}},
         {}},
        restore},
+      {"link", "Show what a daemon knows of its links, or have it look whether a device is there.", link_arguments(),
+       links, accept_link},
       {"audit", "Print a daemon's audit log, export it, or see whether it is whole.", audit_arguments(), audit_log,
        accept_audit},
       conformance::conformance_command(),

@@ -199,10 +199,11 @@ class Client:
 class Lab:
     """KME-A and KME-B with a simulated link; SAE-A1, SAE-A2 at A, SAE-B1, SAE-B2 at B. Everybody may ask keys for everybody at the other
     site, but nobody for SAE-B2. `more_saes` are further ones: {SAE: its KME}. The deadline of Get key is ten times the product's default: a
-    build with a sanitizer on a busy machine is not what a scenario is about."""
+    build with a sanitizer on a busy machine is not what a scenario is about. `link(kme)` gives the lines of another link's settings, from
+    its driver on."""
 
     def __init__(self, folder, build=SOURCE / "build" / "release", rate_bps=2_000_000, more="", link_more="", more_saes=None,
-                 request_deadline_ms=8_000):
+                 request_deadline_ms=8_000, link=None):
         self.folder = pathlib.Path(folder)
         self.qkmsd = build / "server" / "qkmsd"
         self.qkmsctl = build / "cli" / "qkmsctl"
@@ -219,12 +220,12 @@ class Lab:
             self.run(self.qkmsctl, "new-master-key", kme.folder / "master.key")
             other = next(one for one in names if one != name)
             timing = f"[timing]\nrequest_deadline_ms = {request_deadline_ms}\n"
-            kme.write_configuration(self._sections(other, rate_bps, link_more) + timing + more)
+            simulated = ['driver = "simulated"', "[links.simulated]", 'seed = "lab"', f"rate_bps = {rate_bps}", "burst_ms = 200", link_more]
+            kme.write_configuration(self._sections(other, link(kme) if link else simulated) + timing + more)
 
-    def _sections(self, other, rate_bps, link_more):
+    def _sections(self, other, link):
         lines = ["[[peers]]", f'id = "{other}"', f'address = "127.0.0.1:{self.kmes[other].ports["peer"]}"',
-                 "[[links]]", 'id = "link-ab"', f'peer = "{other}"', 'driver = "simulated"', "[links.simulated]", 'seed = "lab"',
-                 f"rate_bps = {rate_bps}", "burst_ms = 200", link_more]
+                 "[[links]]", 'id = "link-ab"', f'peer = "{other}"', *link]
         for sae, home in self.saes.items():
             lines += ["[[saes]]", f'id = "{sae}"', f'kme = "{home}"']
             slaves = [slave for slave, at in self.saes.items() if at != home and slave != "SAE-B2"]

@@ -36,7 +36,7 @@ std::optional<std::int64_t> parse(std::string_view text) {
 }
 
 Result<std::string> read_file(const std::filesystem::path& file) {
-  const storage::FileDescriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const FileDescriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!descriptor.is_open()) return storage::system_failure("cannot open", file);
   std::string text(kMaxFileBytes, '\0');
   const ssize_t got = ::read(descriptor.get(), text.data(), text.size());
@@ -85,7 +85,7 @@ Result<void> ClockKeeper::keep(std::int64_t unix_s) const {
   const auto aside = std::filesystem::path(file_).concat(".new");
   const std::string text = std::to_string(unix_s) + "\n";
   {
-    const storage::FileDescriptor descriptor(
+    const FileDescriptor descriptor(
         ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
     if (!descriptor.is_open()) return storage::system_failure("cannot write", aside);
     if (::write(descriptor.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||

@@ -73,6 +73,11 @@ class Reader {
     for (const auto& section : sections) {
       const toml::node* node = parent.get(section.name);
       const std::string path = prefix + section.name;
+      if (!section.wanted()) {
+        if (node != nullptr)
+          problems_.add(line_of(*node), fmt::format("section [{}] does not belong to what was chosen before", path));
+        continue;
+      }
       if (section.occurs == Occurs::kManyTimes) {
         read_entries(node, section, path);
       } else if (node == nullptr || node->is_table()) {
@@ -181,6 +186,12 @@ void make_absolute(Config& config, const std::filesystem::path& folder) {
   fix(config.state_dir);
   fix(config.master_key_file);
   fix(config.keyring_file);
+  for (LinkConfig& link : config.links) {
+    fix(link.files.folder);
+    for (auto* path :
+         {&link.etsi004.tls.certificate, &link.etsi004.tls.key, &link.etsi004.tls.ca, &link.etsi004.tls.crl})
+      fix(*path);
+  }
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "certs/rules.h"
+#include "drivers/etsi004/etsi004.h"
+#include "drivers/files.h"
 #include "drivers/simulated.h"
 #include "kms/policy.h"
 #include "server/extensions.h"
@@ -68,8 +70,12 @@ struct PeerConfig {
 struct LinkConfig {
   LinkId id;
   KmeId peer;
-  std::string driver;  // "simulated"
+  std::string driver;  // whose settings, of those below, are in force
   drivers::SimulatedSettings simulated;
+  drivers::FilesSettings files;
+  drivers::Etsi004Settings etsi004;
+  std::uint64_t max_rate_bps = 1'000'000'000;
+  std::uint32_t silence_alarm_ms = 60'000;
   bool operator==(const LinkConfig&) const = default;
 };
 

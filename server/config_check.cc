@@ -130,6 +130,7 @@ class Checker {
       const std::string at = fmt::format("links[{}]", i);
       if (link.id.empty() || link.peer.empty()) continue;
       policy.peer = link.peer;
+      link.etsi004.end = config_.id < link.peer ? drivers::StreamEnd::kOpens : drivers::StreamEnd::kJoins;
       if (!config_.policy.peers.contains(link.peer)) {
         refuse(at + ".peer", fmt::format("is \"{}\"; accepted: {}", link.peer.str(), peer_names()));
       }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "certs/identity.h"
 #include "certs/pem_file.h"
@@ -63,13 +64,23 @@ Result<void> check_master_key(const fs::path& file) {
   return {};
 }
 
+// What the driver reads when it connects to its device.
+Result<void> check_link(const LinkConfig& link) {
+  if (link.driver != "etsi004") return {};
+  const drivers::TlsSettings& tls = link.etsi004.tls;
+  const auto context = certs::make_client_context({tls.certificate, tls.key, tls.ca, tls.crl}, tls.minimum);
+  if (!context) return std::unexpected(context.error());
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_files(const Config& config) {
-  const Result<void> checks[] = {
+  std::vector<Result<void>> checks = {
       check_state_dir(config.state_dir), check_master_key(config.master_key_file), check_listener(config.sae),
       check_listener(config.peer),       check_peer_certificate(config),           check_listener(config.operators),
   };
+  for (const LinkConfig& link : config.links) checks.push_back(check_link(link));
   std::string problems;
   for (const auto& check : checks) {
     if (check) continue;

@@ -31,7 +31,9 @@ std::string render(const Section& section, const std::string& prefix) {
     out += example == 0 ? fmt::format("\n# {}\n", section.sentence) : "\n";
     out += many ? fmt::format("[[{}]]\n", path) : fmt::format("[{}]\n", path);
     for (const auto& option : section.open()) out += example == 0 ? render(option) : render_briefly(option);
-    for (const auto& subsection : section.subsections) out += render(subsection, path + ".");
+    for (const auto& subsection : section.subsections) {
+      if (subsection.wanted()) out += render(subsection, path + ".");
+    }
   }
   return out;
 }

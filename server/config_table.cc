@@ -1,5 +1,12 @@
 #include "server/config_table.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "server/driver_options.h"
+
 namespace qkms::server {
 
 namespace {
@@ -181,19 +188,55 @@ std::vector<Option> peer_options(Draft::Peer& peer) {
   };
 }
 
-std::vector<Option> link_options(Draft::Link& link) {
-  static const Choices<std::string> drivers = {{"simulated", "simulated"}};
+// In the order in which the reference configuration shows them, a link each.
+constexpr std::array<std::string_view, 3> kDrivers = {"simulated", "files", "etsi004"};
+
+Choices<std::string> driver_choices() {
+  Choices<std::string> choices;
+  for (const std::string_view name : kDrivers) choices.emplace_back(name, name);
+  return choices;
+}
+
+std::vector<Option> link_options(Draft::Link& link, std::size_t number) {
+  static const Choices<std::string> drivers = driver_choices();
+  link.config.driver = kDrivers[std::min(number, kDrivers.size()) - 1];
   Option driver = choice("driver", link.config.driver, drivers, "What kind of device this is.");
   driver.need = Need::kRequired;
-  driver.shown = "\"simulated\"";
+  driver.shown = fmt::format("\"{}\"", link.config.driver);
+  const std::string example = number == 1 ? "link-ab" : fmt::format("link-ab-{}", number);
   return {
-      identifier("id", link.config.id, "link-ab", "The link's name: the same at both of its ends."),
+      identifier("id", link.config.id, example, "The link's name: the same at both of its ends."),
       identifier("peer", link.config.peer, "KME-B", "The KME at the other end; one of [[peers]]."),
       driver,
       integer("block_wait_ms", link.policy.block_wait_ms, {100, kDayMs, "milliseconds"},
               "How long a block waits for the one at the other end."),
       integer("max_pending_bytes", link.policy.max_pending_bytes, {64, std::int64_t{1} << 32, "bytes"},
               "Blocks that wait for the other end; more are refused."),
+      integer("max_rate_bps", link.config.max_rate_bps, {1000, 1'000'000'000'000, "bits a second"},
+              "A device that delivers faster is slowed down. A block counts for at least 1 KiB."),
+      integer("silence_alarm_ms", link.config.silence_alarm_ms, {0, kDayMs, "milliseconds"},
+              "No block for so long is an alarm; 0 is never. Take a few times what the device takes for a block."),
+  };
+}
+
+const Choices<drivers::FileFormat> kFileFormats = {{"raw", drivers::FileFormat::kRaw},
+                                                   {"uuid-records", drivers::FileFormat::kUuidRecords},
+                                                   {"qcrypto", drivers::FileFormat::kQcrypto},
+                                                   {"ait", drivers::FileFormat::kAit}};
+const Choices<drivers::AfterIngest> kAfterIngest = {{"wipe", drivers::AfterIngest::kWipe},
+                                                    {"keep", drivers::AfterIngest::kKeep}};
+
+std::vector<Option> files_options(drivers::FilesSettings& to) {
+  return {
+      path("folder", to.folder, "/var/spool/qkms/link-ab",
+           "Where the device's files appear. Their blocks are the same at both ends when the files are."),
+      choice("format", to.format, kFileFormats, "What is in them; docs/drivers.md has each."),
+      choice(
+          "after", to.after, kAfterIngest,
+          "What becomes of a file that was taken in: it is overwritten and removed, or kept in the sub-folder done."),
+      integer("settle_ms", to.settle_ms, {0, kHourMs, "milliseconds"},
+              "A file that no event announced is taken when it has not changed for so long."),
+      integer("look_ms", to.look_ms, {10, kHourMs, "milliseconds"}, "How often to look for such files."),
   };
 }
 
@@ -236,6 +279,24 @@ std::vector<Option> extension_options(Draft::Extension& extension) {
   return {std::move(name), std::move(meaning)};
 }
 
+// A sub-section for each driver, read when it is the one that the link has.
+std::vector<Section> driver_sections(Draft& draft) {
+  const auto section = [&draft](std::string name, std::string sentence, auto open) {
+    Section made{
+        name, Occurs::kOnce, std::move(sentence), 1, [&draft, open] { return open(draft.links.back().config); }, {}};
+    made.wanted = [&draft, name] { return draft.links.back().config.driver == name; };
+    return made;
+  };
+  return {
+      section("simulated", "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.",
+              [](LinkConfig& link) { return simulated_options(link.simulated); }),
+      section("files", "Settings of driver \"files\": a device, or a script, that leaves files in a folder.",
+              [](LinkConfig& link) { return files_options(link.files); }),
+      section("etsi004", "Settings of driver \"etsi004\": a device with the stream interface of ETSI GS QKD 004.",
+              [](LinkConfig& link) { return etsi004_options(link.etsi004); }),
+  };
+}
+
 std::vector<Section> repeated_sections(Draft& draft) {
   return {
       {"peers",
@@ -244,17 +305,12 @@ std::vector<Section> repeated_sections(Draft& draft) {
        1,
        [&draft] { return peer_options(draft.peers.emplace_back()); },
        {}},
-      {"links",
-       Occurs::kManyTimes,
-       "The QKD devices at this site.",
-       1,
-       [&draft] { return link_options(draft.links.emplace_back()); },
-       {{"simulated",
-         Occurs::kOnce,
-         "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.",
-         1,
-         [&draft] { return simulated_options(draft.links.back().config.simulated); },
-         {}}}},
+      {"links", Occurs::kManyTimes, "The QKD devices at this site.", static_cast<int>(kDrivers.size()),
+       [&draft] {
+         Draft::Link& link = draft.links.emplace_back();
+         return link_options(link, draft.links.size());
+       },
+       driver_sections(draft)},
       {"saes",
        Occurs::kManyTimes,
        "Every SAE that may appear in a request, here or at a peer.",

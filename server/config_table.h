@@ -61,6 +61,8 @@ struct Section {
   // They are good until the next call.
   std::function<std::vector<Option>()> open;
   std::vector<Section> subsections;  // of the table just opened
+  // Asked when the options of the table around it are read. False: it must not be there.
+  std::function<bool()> wanted = [] { return true; };
 };
 
 // `draft` must outlive the sections.

@@ -105,7 +105,7 @@ Daemon::Started Daemon::start_all() {
   engine_->start();
   transport_->start();
   if (auto done = open_listeners(*parts); !done) return done;
-  update_drivers(config->links);
+  links_->update(config->links);
   reloader_ = std::make_unique<Reloader>([this](std::string_view who) { return reload_for(who); });
   // Everything that a request may touch is there.
   operator_listener_->start();
@@ -129,7 +129,7 @@ void Daemon::stop() {
   if (sae_listener_) sae_listener_->stop(drain);
   at_failpoint(Failpoint::kShutdownDrained);
   if (operator_listener_) operator_listener_->stop(std::chrono::milliseconds(0));
-  for (auto& running : drivers_) running.driver->stop();
+  if (links_) links_->stop();
   if (transport_) transport_->stop();
   if (engine_ && !dead_ && reloader_) audit({.action = api::AuditAction::kStop, .actor = config_.get()->id.str()});
   if (engine_) engine_->stop();
@@ -164,6 +164,7 @@ Daemon::Started Daemon::open_store() {
   }
   EngineOutlet& outlet = *this;
   engine_ = std::make_unique<EngineThread>(std::move(*node), outlet, config->limits.engine_queue);
+  links_ = std::make_unique<Links>(*engine_);
   for (const storage::Quarantined& group : sqlite_store_->quarantined()) {
     audit({.action = api::AuditAction::kQuarantine,
            .actor = config->id.str(),
@@ -197,6 +198,7 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   operators.command = [this](StoreCommand command, std::string who, StoreCommands::Answer answer) {
     store_commands_->run(command, std::move(who), std::move(answer));
   };
+  operators.test_link = [this](const LinkId& link, Links::Answer answer) { links_->test(link, std::move(answer)); };
   operator_routes_ = std::make_unique<OperatorRoutes>(std::move(operators), *engine_, metrics_);
   sae_routes_ = std::make_unique<SaeRoutes>(*engine_, metrics_, SaeSettings{config->extensions, config->answers});
   io_threads_ = std::make_unique<http::IoThreads>(config->limits.io_threads);
@@ -207,27 +209,6 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   if (!listener) return failure_of(listener.error());
   sae_listener_ = std::move(*listener);
   return {};
-}
-
-void Daemon::start_driver(const LinkConfig& link) {
-  auto driver = drivers::make_simulated_driver(link.id, link.simulated, *this);
-  if (driver->simulated()) {
-    spdlog::warn("LINK {} IS SIMULATED: ITS KEYS ARE NOT SECRET. For demonstrations and tests only", link.id.str());
-  }
-  driver->start();
-  drivers_.push_back({link, std::move(driver)});
-}
-
-// Drivers of links that stay as they are go on.
-void Daemon::update_drivers(const std::vector<LinkConfig>& links) {
-  std::erase_if(drivers_, [&](Running& running) {
-    if (std::ranges::find(links, running.link) != links.end()) return false;
-    running.driver->stop();
-    return true;
-  });
-  for (const LinkConfig& link : links) {
-    if (std::ranges::find(drivers_, link, &Running::link) == drivers_.end()) start_driver(link);
-  }
 }
 
 // --- reload
@@ -283,7 +264,7 @@ void Daemon::apply(Config config, Parts parts) {
   sae_listener_->replace(std::move(parts.sae));
   operator_listener_->replace(std::move(parts.operators));
   transport_->replace(std::move(parts.peers));
-  update_drivers(config.links);
+  links_->update(config.links);
   config_.replace(std::move(config));
 }
 
@@ -313,12 +294,9 @@ Observed Daemon::observe() const {
   if (operator_listener_) observed.listeners.push_back({"operator", &operator_listener_->stats()});
   if (sae_listener_) observed.listeners.push_back({"sae", &sae_listener_->stats()});
   observed.peers = &transport_->stats();
-  for (const LinkConfig& link : config_.get()->links) {
-    if (link.driver == "simulated") observed.simulated_links.push_back(link.id);
-  }
+  observed.links = links_->status();
   observed.state = engine_->state();
   observed.queue_depth = engine_->queue_depth();
-  observed.blocks_dropped = blocks_dropped_;
   observed.expiries = *expiries_.get();
   observed.secret_memory = SecretHeap::of_process().figures();
   observed.clock_steps = watch_.clock_steps();
@@ -336,6 +314,7 @@ void Daemon::close_all_sessions() { transport_->close_all(); }
 
 void Daemon::notice(const kms::Notice& notice) {
   metrics_.noticed(notice.kind);
+  links_->noticed(notice);
   const auto left_out = notice_log_.admit(notice.kind, NoticeLog::Clock::now());
   if (!left_out) return;
   const std::string more = *left_out > 0 ? fmt::format(" (and {} more of these before)", *left_out) : "";
@@ -357,12 +336,6 @@ void Daemon::state_changed(kms::Node::State state) {
                    sqlite_store_->trouble());
   dead_ = true;
   on_death_();
-}
-
-Result<void> Daemon::offer(const LinkId& link, drivers::Block block) {
-  auto taken = engine_->push(kms::BlockArrived{link, block.id, std::move(block.bits)});
-  if (!taken) ++blocks_dropped_;
-  return taken;
 }
 
 }  // namespace qkms::server

@@ -2,7 +2,7 @@
 //
 // Operation: start() returns when everything serves; reload() puts the file's present contents in force, as far as that
 // can be done without a new start; stop() once, from the thread that started.
-// Concurrency: the private overrides are called on the engine's and the drivers' threads, apply() on the reloader's.
+// Concurrency: the private overrides are called on the engine's thread, apply() on the reloader's.
 #pragma once
 
 #include <atomic>
@@ -12,12 +12,12 @@
 #include <memory>
 #include <vector>
 
-#include "drivers/driver.h"
 #include "server/config.h"
 #include "server/current.h"
 #include "server/engine_thread.h"
 #include "server/exit_code.h"
 #include "server/http/listener.h"
+#include "server/links.h"
 #include "server/metrics.h"
 #include "server/notice_log.h"
 #include "server/operator_routes.h"
@@ -39,7 +39,7 @@ struct Ports {
 // Makes the state folder, closed to group and others, if it is not there yet.
 std::expected<void, StartFailure> make_state_dir(const Config& config);
 
-class Daemon final : private EngineOutlet, private drivers::BlockSink {
+class Daemon final : private EngineOutlet {
  public:
   // `config_file` is what reload() reads. `on_death` is called on the engine's thread when the daemon can only exit;
   // dead() is then true.
@@ -63,8 +63,6 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   Started open_store();
   Started open_transport(const Parts& parts);
   Started open_listeners(const Parts& parts);
-  void update_drivers(const std::vector<LinkConfig>& links);
-  void start_driver(const LinkConfig& link);
   Started write_ports() const;
   Reloader::Outcome reload_for(std::string_view who);
   Reloader::Outcome apply_file();
@@ -77,7 +75,6 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   void close_all_sessions() override;
   void notice(const kms::Notice& notice) override;
   void state_changed(kms::Node::State state) override;
-  Result<void> offer(const LinkId& link, drivers::Block block) override;
 
   // In the order of their making; each refers only to those above it. The engine's outlet is this object, which passes
   // on to transport_.
@@ -88,7 +85,6 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   std::atomic<std::uint64_t> reloads_ = 0, reloads_refused_ = 0;
   std::atomic<bool> dead_ = false;
   bool stopped_ = false;
-  std::atomic<std::uint64_t> blocks_dropped_ = 0;
   Watch watch_{config_.get()->state_dir};
   OsRandom random_;
   Metrics metrics_;
@@ -96,6 +92,7 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   std::unique_ptr<kms::Store> store_;
   storage::SqliteStore* sqlite_store_ = nullptr;  // store_, or what is in it; for the engine's thread
   std::unique_ptr<EngineThread> engine_;
+  std::unique_ptr<Links> links_;
   std::unique_ptr<StoreCommands> store_commands_;
   std::unique_ptr<peer::Transport> transport_;
   std::unique_ptr<SaeRoutes> sae_routes_;
@@ -103,11 +100,6 @@ class Daemon final : private EngineOutlet, private drivers::BlockSink {
   std::unique_ptr<http::IoThreads> io_threads_;
   std::unique_ptr<http::Listener> operator_listener_;
   std::unique_ptr<http::Listener> sae_listener_;
-  struct Running {
-    LinkConfig link;
-    std::unique_ptr<drivers::Driver> driver;
-  };
-  std::vector<Running> drivers_;
   std::unique_ptr<Reloader> reloader_;  // the first to be stopped: it touches all of the above
 };
 

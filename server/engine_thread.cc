@@ -51,7 +51,7 @@ void EngineThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<void> EngineThread::enqueue(Item item, std::size_t limit) {
+Result<void> EngineThread::enqueue(Item&& item, std::size_t limit) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return std::unexpected(kStopped);
@@ -71,9 +71,12 @@ Result<void> EngineThread::report(ReportCompletion completion) {
   return enqueue({kms::ReportRequest{}, std::move(completion)}, 2 * queue_limit_);
 }
 
-Result<void> EngineThread::push(kms::Event event) {
+Result<void> EngineThread::push(kms::Event&& event) {
   const std::size_t limit = is_session_change(event) ? SIZE_MAX : 2 * queue_limit_;
-  return enqueue({std::move(event), {}}, limit);
+  Item item{std::move(event), {}};
+  const Result<void> taken = enqueue(std::move(item), limit);
+  if (!taken) event = std::move(item.event);
+  return taken;
 }
 
 void EngineThread::replace_policy(std::shared_ptr<const kms::Policy> policy) {

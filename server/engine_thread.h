@@ -51,7 +51,8 @@ class EngineThread {
 
   Result<void> request(kms::SaeRequest request, SaeCompletion completion);
   Result<void> report(ReportCompletion completion);
-  Result<void> push(kms::Event event);
+  // An event that is not taken stays with the caller.
+  Result<void> push(kms::Event&& event);
   // Runs it on the engine's thread, between two batches: for looking at the store, which has no other thread. kClosed
   // when the thread is to end or has ended; then it does not run.
   Result<void> between_batches(std::move_only_function<void()> work);
@@ -68,7 +69,7 @@ class EngineThread {
     Completion completion;
   };
 
-  Result<void> enqueue(Item item, std::size_t limit);
+  Result<void> enqueue(Item&& item, std::size_t limit);
   void run();
   std::vector<Item> wait_for_items();
   std::vector<kms::Event> register_batch(std::vector<Item> items, Millis now);

@@ -89,6 +89,42 @@ void write_saes(const kms::Report& report, Page& page) {
   each("qkms_sae_misses_total", "Requests for key IDs that the SAE could not have.", &kms::SaeReport::misses);
 }
 
+// What drivers and the tests of their bits say.
+void write_drivers(const std::vector<drivers::LinkStatus>& links, Page& page) {
+  const auto each = [&](MetricType type, const char* name, const char* help, auto read) {
+    page.family(type, name, help);
+    for (const auto& one : links) page.value({{"link", one.link.str()}}, read(one));
+  };
+  using Status = drivers::LinkStatus;
+  each(MetricType::Gauge, "qkms_link_simulated", "1: THE LINK IS SIMULATED, ITS KEYS ARE NOT SECRET.",
+       [](const Status& one) { return one.simulated ? 1u : 0u; });
+  each(MetricType::Gauge, "qkms_link_running", "1 while the link's driver runs.",
+       [](const Status& one) { return one.state == drivers::LinkState::kRunning ? 1u : 0u; });
+  each(MetricType::Counter, "qkms_link_restarts_total", "Times that the driver ended and was started again.",
+       [](const Status& one) { return one.restarts; });
+  each(MetricType::Counter, "qkms_link_bytes_total", "Bytes of the blocks that were let in.",
+       [](const Status& one) { return one.bytes; });
+  each(MetricType::Counter, "qkms_link_quarantined_total", "Blocks that failed a health test, or came soon after one.",
+       [](const Status& one) { return one.quarantined; });
+  each(MetricType::Counter, "qkms_link_rejected_total", "What came from a device and was no block.",
+       [](const Status& one) { return one.rejected; });
+  each(MetricType::Gauge, "qkms_link_rate_bits_per_second", "What was let in, over about the last minute.",
+       [](const Status& one) { return static_cast<std::uint64_t>(one.rate_bps); });
+  page.family(MetricType::Gauge, "qkms_link_qber_ppm",
+              "The quantum bit error rate that the device states, in millionths.");
+  for (const auto& one : links) {
+    if (one.device.qber) page.value({{"link", one.link.str()}}, static_cast<std::uint64_t>(*one.device.qber * 1e6));
+  }
+  page.family(MetricType::Gauge, "qkms_link_alarm", "1 while something is wrong with the link.");
+  for (const auto& one : links) {
+    for (std::size_t kind = 0; kind < drivers::kLinkAlarms; ++kind) {
+      const auto alarm = static_cast<drivers::LinkAlarm>(kind);
+      const bool on = std::ranges::count(one.alarms, alarm, [](const auto& entry) { return entry.first; }) > 0;
+      page.value({{"link", one.link.str()}, {"alarm", std::string(drivers::name_of(alarm))}}, on ? 1 : 0);
+    }
+  }
+}
+
 void write_links(const Observed& observed, Page& page) {
   page.family(MetricType::Counter, "qkms_link_blocks_total",
               "Blocks of a link since the start, by what became of them.");
@@ -101,10 +137,7 @@ void write_links(const Observed& observed, Page& page) {
   }
   page.family(MetricType::Gauge, "qkms_link_pending_blocks", "Blocks that wait for the other end's.");
   for (const auto& one : observed.report.links) page.value({{"link", one.link.str()}}, one.pending_blocks);
-  page.family(MetricType::Gauge, "qkms_link_simulated", "1: THE LINK IS SIMULATED, ITS KEYS ARE NOT SECRET.");
-  for (const LinkId& link : observed.simulated_links) page.value({{"link", link.str()}}, 1);
-  page.one(MetricType::Counter, "qkms_blocks_dropped_total", "Blocks dropped because the engine's queue was full.",
-           observed.blocks_dropped);
+  write_drivers(observed.links, page);
 }
 
 void write_listeners(const Observed& observed, Page& page) {

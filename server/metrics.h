@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/secret_heap.h"
+#include "drivers/link_watch.h"
 #include "kms/event.h"
 #include "kms/node.h"
 #include "server/http/listener.h"
@@ -30,10 +31,9 @@ struct Observed {
   };
   std::vector<OneListener> listeners;
   const peer::TransportStats* peers = nullptr;
-  std::vector<LinkId> simulated_links;
+  std::vector<drivers::LinkStatus> links;
   kms::Node::State state = kms::Node::State::kClosed;
   std::size_t queue_depth = 0;
-  std::uint64_t blocks_dropped = 0;  // by drivers, because the engine's queue was full
   kms::Report report;
   std::vector<ListenerExpiries> expiries;
   std::uint64_t reloads = 0, reloads_refused = 0;

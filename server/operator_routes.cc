@@ -10,10 +10,12 @@
 #include <system_error>
 #include <utility>
 
+#include "api/percent.h"
 #include "base/text.h"
 #include "certs/wall_clock.h"
 #include "server/clock_keeper.h"
 #include "server/error_response.h"
+#include "server/link_page.h"
 
 namespace qkms::server {
 namespace {
@@ -22,7 +24,7 @@ namespace {
 constexpr std::uintmax_t kLeastDiskBytes = 64 << 20;
 
 struct Route {
-  enum class What { kLive, kReady, kMetrics, kAudit, kReload, kBackup, kRotateMaster };
+  enum class What { kLive, kReady, kMetrics, kLinks, kTestLink, kAudit, kReload, kBackup, kRotateMaster };
   std::string_view path, method;
   What what;
 };
@@ -30,6 +32,8 @@ struct Route {
 constexpr Route kRoutes[] = {{"/livez", "GET", Route::What::kLive},
                              {"/readyz", "GET", Route::What::kReady},
                              {"/metrics", "GET", Route::What::kMetrics},
+                             {"/links", "GET", Route::What::kLinks},
+                             {"/test-link", "POST", Route::What::kTestLink},
                              {"/audit", "GET", Route::What::kAudit},
                              {"/reload", "POST", Route::What::kReload},
                              {"/backup", "POST", Route::What::kBackup},
@@ -77,8 +81,11 @@ std::string readiness_text(const std::vector<Check>& checks, const kms::Report& 
   if (const std::size_t unlocked = observed.secret_memory.unlocked_bytes; unlocked > 0)
     text += fmt::format("[!]memory {} KiB WITH KEY BITS ARE NOT LOCKED and may be swapped: raise RLIMIT_MEMLOCK\n",
                         unlocked >> 10);
-  for (const LinkId& link : observed.simulated_links)
-    text += fmt::format("[!]link {} IS SIMULATED: its keys are not secret\n", link.str());
+  for (const drivers::LinkStatus& link : observed.links) {
+    for (const auto& [alarm, why] : link.alarms)
+      text += fmt::format("[!]link {} {}: {}\n", link.link.str(), drivers::name_of(alarm), why);
+    if (link.simulated) text += fmt::format("[!]link {} IS SIMULATED: its keys are not secret\n", link.link.str());
+  }
   return text;
 }
 
@@ -112,6 +119,16 @@ http::Response audit_response(const Result<storage::AuditPage>& page) {
   for (const std::string& line : page->lines) text += line + "\n";
   text += fmt::format("{{\"end\":{},\"hash\":\"{}\"}}\n", page->last.sequence, to_hex(page->last.hash));
   return text_response(200, text, "application/jsonl");
+}
+
+// The NAME of "?link=NAME", and nothing else.
+Result<LinkId> link_of(std::string_view target) {
+  constexpr std::string_view kName = "?link=";
+  const std::size_t mark = target.find(kName);
+  if (mark == std::string_view::npos) return fail(ErrorCode::kInvalid, "the query is link=NAME");
+  const auto name = api::percent_decode(target.substr(mark + kName.size()));
+  if (!name) return std::unexpected(name.error());
+  return LinkId::parse(*name);
 }
 
 http::Response reloaded(const std::vector<std::string>& waiting) {
@@ -156,6 +173,24 @@ void OperatorRoutes::show_readiness(const http::Request& request, http::Responde
   answer_with_report(std::move(respond), [this, verbose](const kms::Report& report) {
     return ready_response(verbose, readiness(engine_.state(), report, settings_.state_dir), report,
                           settings_.observe());
+  });
+}
+
+void OperatorRoutes::show_links(http::Responder respond) {
+  answer_with_report(std::move(respond), [this](const kms::Report& report) {
+    return text_response(200, links_json(settings_.observe().links, report.links), "application/json");
+  });
+}
+
+// ?link=NAME, percent-encoded.
+void OperatorRoutes::test_link(const http::Request& request, http::Responder respond) {
+  const auto link = link_of(request.target);
+  if (!link) return respond([error = link.error()]() { return error_response(400, error.text); });
+  settings_.test_link(*link, [respond = std::move(respond)](Result<std::string> outcome) mutable {
+    respond([outcome = std::move(outcome)]() {
+      if (outcome) return text_response(200, *outcome + "\n");
+      return text_response(outcome.error().code == ErrorCode::kNotFound ? 404 : 502, outcome.error().text + "\n");
+    });
   });
 }
 
@@ -208,6 +243,10 @@ void OperatorRoutes::handle(const http::Client& client, http::Request request, h
       return show_readiness(request, std::move(respond));
     case Route::What::kMetrics:
       return show_metrics(std::move(respond));
+    case Route::What::kLinks:
+      return show_links(std::move(respond));
+    case Route::What::kTestLink:
+      return test_link(request, std::move(respond));
     case Route::What::kAudit:
       return show_audit(request, std::move(respond));
     case Route::What::kReload:

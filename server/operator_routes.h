@@ -10,6 +10,7 @@
 
 #include "server/engine_thread.h"
 #include "server/http/handler.h"
+#include "server/links.h"
 #include "server/metrics.h"
 #include "server/reloader.h"
 #include "server/store_commands.h"
@@ -24,6 +25,7 @@ struct OperatorSettings {
   // The lines from this number on, about as many bytes of them. Called on the engine's thread.
   std::function<Result<storage::AuditPage>(std::uint64_t first, std::size_t bytes)> read_audit;
   std::function<void(StoreCommand command, std::string who, StoreCommands::Answer)> command;
+  std::function<void(const LinkId& link, Links::Answer)> test_link;
 };
 
 // One line of /readyz.
@@ -48,6 +50,8 @@ class OperatorRoutes final : public http::Handler {
   void answer_with_report(http::Responder respond, WithReport make);
   void show_metrics(http::Responder respond);
   void show_readiness(const http::Request& request, http::Responder respond);
+  void show_links(http::Responder respond);
+  void test_link(const http::Request& request, http::Responder respond);
   void show_audit(const http::Request& request, http::Responder respond);
   void reload(const http::Client& client, http::Responder respond);
   void command(StoreCommand command, const http::Client& client, http::Responder respond);

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "api/percent.h"
 #include "api/repetition.h"
-#include "base/text.h"
 
 namespace qkms::api::etsi014 {
 namespace {
@@ -25,24 +25,6 @@ void for_each_part(std::string_view text, char separator, Use use) {
 bool is_target_character(char c) {
   if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
   return std::string_view("-._~!$&'()*+,;=:@/?%").contains(c);
-}
-
-Result<std::string> percent_decode(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-    if (high < 0 || low < 0)
-      return fail(ErrorCode::kInvalid, "in the request target, % is not followed by two hexadecimal digits");
-    out += static_cast<char>(high << 4 | low);
-    i += 2;
-  }
-  return out;
 }
 
 // Removes scheme and authority of the absolute form. False if the target is in neither form.

@@ -165,20 +165,4 @@ bool equal_ids(std::string_view a, std::string_view b) {
 
 bool is_uuid(std::string_view text) { return parse_uuid(text).has_value(); }
 
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kUnreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    if (kUnreserved.contains(c)) {
-      out += c;
-    } else {
-      out += '%';
-      out += "0123456789ABCDEF"[byte >> 4];
-      out += "0123456789ABCDEF"[byte & 15];
-    }
-  }
-  return out;
-}
-
 }  // namespace qkms::cli::conformance

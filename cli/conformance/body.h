@@ -43,7 +43,5 @@ std::string key_ids_body(const std::vector<std::string>& key_ids);
 bool is_uuid(std::string_view text);
 // Key IDs are UUIDs, whose letters have no case.
 bool equal_ids(std::string_view a, std::string_view b);
-// The text with each byte that a URI may not hold in a path segment percent-encoded (RFC 3986 §3.3).
-std::string percent_encoded(std::string_view text);
 
 }  // namespace qkms::cli::conformance

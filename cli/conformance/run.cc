@@ -6,6 +6,7 @@
 #include <chrono>
 #include <thread>
 
+#include "api/percent.h"
 #include "base/text.h"
 
 namespace qkms::cli::conformance {
@@ -89,7 +90,7 @@ Result<std::unique_ptr<Run>> Run::make(Participants participants) {
 // --- the API
 
 std::string Run::path_of(std::string_view sae, std::string_view method) const {
-  return fmt::format("/api/v1/keys/{}/{}", percent_encoded(sae), method);
+  return fmt::format("/api/v1/keys/{}/{}", api::percent_encode(sae), method);
 }
 
 Reply Run::exchange(Session& session, const Request& request, Carries carries) {

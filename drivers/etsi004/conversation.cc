@@ -85,7 +85,7 @@ void Conversation::say(std::string alarm) {
 
 Result<void> Conversation::learn_stream() {
   if (settings_.stream && !memory_.stream) memory_.stream.emplace(link_, *settings_.stream);
-  if (settings_.stream || end_ == StreamEnd::kOpens) return {};
+  if (settings_.stream || settings_.end == StreamEnd::kOpens) return {};
   for (;;) {
     attend();
     if (memory_.stream) return {};
@@ -104,7 +104,7 @@ Conversation::Next Conversation::attend() {
   if (settings_.stream) return Next::kGoOn;
   const std::optional<StreamId> note = board_.take_note();
   const bool is_ours = note && memory_.stream && memory_.stream->id() == *note;
-  if (end_ == StreamEnd::kJoins) {
+  if (settings_.end == StreamEnd::kJoins) {
     if (!note || is_ours || *note == kNoStream || *note == memory_.useless) return Next::kGoOn;
     leave_stream();
     memory_.stream.emplace(link_, *note);
@@ -119,7 +119,7 @@ Conversation::Next Conversation::attend() {
 }
 
 void Conversation::announce() {
-  if (settings_.stream || end_ == StreamEnd::kJoins || !memory_.stream) return;
+  if (settings_.stream || settings_.end == StreamEnd::kJoins || !memory_.stream) return;
   told_at_ = Clock::now();
   host_.tell_twin(encode(TwinNote{TwinNote::Kind::kIsOpen, memory_.stream->id()}));
 }

@@ -46,9 +46,9 @@ class Board {
 class Conversation {
  public:
   // All of them must outlive the conversation.
-  Conversation(const LinkId& link, const Etsi004Settings& settings, StreamEnd end, Memory& memory, Board& board,
-               DriverHost& host, Waiter& waiter)
-      : link_(link), settings_(settings), end_(end), memory_(memory), board_(board), host_(host), waiter_(waiter) {}
+  Conversation(const LinkId& link, const Etsi004Settings& settings, Memory& memory, Board& board, DriverHost& host,
+               Waiter& waiter)
+      : link_(link), settings_(settings), memory_(memory), board_(board), host_(host), waiter_(waiter) {}
 
   // Ends with an error; kClosed: the driver is to stop.
   Result<void> go();
@@ -84,7 +84,6 @@ class Conversation {
 
   const LinkId& link_;
   const Etsi004Settings& settings_;
-  const StreamEnd end_;
   Memory& memory_;
   Board& board_;
   DriverHost& host_;

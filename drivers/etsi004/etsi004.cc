@@ -13,13 +13,12 @@ namespace {
 
 class Etsi004Driver final : public Driver {
  public:
-  Etsi004Driver(LinkId link, Etsi004Settings settings, StreamEnd end)
-      : link_(std::move(link)), settings_(std::move(settings)), end_(end) {}
+  Etsi004Driver(LinkId link, Etsi004Settings settings) : link_(std::move(link)), settings_(std::move(settings)) {}
 
   Result<void> run(DriverHost& host, std::stop_token stopping) override {
     const auto waiter = Waiter::make(std::move(stopping));
     if (!waiter) return std::unexpected(waiter.error());
-    Result<void> ended = etsi004::Conversation(link_, settings_, end_, memory_, board_, host, **waiter).go();
+    Result<void> ended = etsi004::Conversation(link_, settings_, memory_, board_, host, **waiter).go();
     if (!ended && ended.error().code == ErrorCode::kClosed) return {};
     return ended;
   }
@@ -27,7 +26,7 @@ class Etsi004Driver final : public Driver {
   void hear(std::string note) override {
     using Kind = etsi004::TwinNote::Kind;
     const auto heard = etsi004::decode_twin_note(note);
-    if (heard && heard->kind == (end_ == StreamEnd::kOpens ? Kind::kAsks : Kind::kIsOpen))
+    if (heard && heard->kind == (settings_.end == StreamEnd::kOpens ? Kind::kAsks : Kind::kIsOpen))
       board_.put_note(heard->stream);
   }
 
@@ -37,7 +36,6 @@ class Etsi004Driver final : public Driver {
  private:
   const LinkId link_;
   const Etsi004Settings settings_;
-  const StreamEnd end_;
   etsi004::Memory memory_;
   etsi004::Board board_;
 };
@@ -59,8 +57,8 @@ Result<std::string> Etsi004Driver::probe() {
 
 }  // namespace
 
-std::unique_ptr<Driver> make_etsi004_driver(LinkId link, Etsi004Settings settings, StreamEnd end) {
-  return std::make_unique<Etsi004Driver>(std::move(link), std::move(settings), end);
+std::unique_ptr<Driver> make_etsi004_driver(LinkId link, Etsi004Settings settings) {
+  return std::make_unique<Etsi004Driver>(std::move(link), std::move(settings));
 }
 
 }  // namespace qkms::drivers

@@ -24,12 +24,16 @@
 
 namespace qkms::drivers {
 
+// Who opens the stream when its ID is not configured: one of the two ends.
+enum class StreamEnd { kOpens, kJoins };
+
 struct Etsi004Settings {
   TlsSettings tls;
   etsi004::Dialect dialect = etsi004::Dialect::kEtsiC;
   etsi004::Version version = {1, 0, 1};  // in the header of each message; the standard says nothing of it
   std::string source, destination;       // URIs of this end's and the other end's application
   std::optional<etsi004::StreamId> stream;
+  StreamEnd end = StreamEnd::kOpens;
   etsi004::Qos qos = {.chunk_bytes = 256,
                       .max_bps = 1'000'000,
                       .min_bps = 0,
@@ -45,9 +49,6 @@ struct Etsi004Settings {
   bool operator==(const Etsi004Settings&) const = default;
 };
 
-// Who opens the stream when its ID is not configured: one of the two ends.
-enum class StreamEnd { kOpens, kJoins };
-
-std::unique_ptr<Driver> make_etsi004_driver(LinkId link, Etsi004Settings settings, StreamEnd end);
+std::unique_ptr<Driver> make_etsi004_driver(LinkId link, Etsi004Settings settings);
 
 }  // namespace qkms::drivers

@@ -131,9 +131,7 @@ class Etsi004Test : public testing::Test {
     settings_.poll_ms = 10;
     settings_.answer_ms = 600'000;
   }
-  std::unique_ptr<Driver> driver(StreamEnd end = StreamEnd::kOpens) {
-    return make_etsi004_driver(kLink, settings_, end);
-  }
+  std::unique_ptr<Driver> driver() { return make_etsi004_driver(kLink, settings_); }
 
   DevicePki pki_;
   Device device_;
@@ -287,7 +285,8 @@ TEST_F(Etsi004Test, ProbesWithoutAWord) {
 
 TEST_F(Etsi004Test, TheOtherEndOpensWhatItIsTold) {
   settings_.stream.reset();
-  const auto made = driver(StreamEnd::kJoins);
+  settings_.end = StreamEnd::kJoins;
+  const auto made = driver();
   made->hear("");
   made->hear(std::string(18, '\1'));                                   // another stream, for a moment
   made->hear(encode(TwinNote{TwinNote::Kind::kAsks, StreamId{1}}));    // it is not asked

@@ -67,7 +67,10 @@ Site::Site(const Pki& pki, const std::string& self, const std::string& other) {
   config.limits.io_threads = 2;
   config.limits.drain_ms = 1000;
 
-  LinkConfig simulated{link, other_id, "simulated", {}};
+  LinkConfig simulated;
+  simulated.id = link;
+  simulated.peer = other_id;
+  simulated.driver = "simulated";
   simulated.simulated.seed = "test";
   simulated.simulated.rate_bps = 10'000'000;
   simulated.simulated.burst_ms = 50;

@@ -46,11 +46,8 @@ class Ends final : public BlockSink {
 
   void start(const std::string& end) {
     SupervisorSettings settings{.link = link(end), .silence_ms = 0, .first_pause_ms = 10, .longest_pause_ms = 50};
-    auto made =
-        std::make_shared<LinkSupervisor>(settings,
-                                         make_etsi004_driver(LinkId::parse("a-b").value(), driver_settings(end),
-                                                             end == "a" ? StreamEnd::kOpens : StreamEnd::kJoins),
-                                         *this);
+    auto made = std::make_shared<LinkSupervisor>(
+        settings, make_etsi004_driver(LinkId::parse("a-b").value(), driver_settings(end)), *this);
     {
       const std::lock_guard lock(mutex_);
       running_[end] = made;
@@ -128,6 +125,7 @@ class Ends final : public BlockSink {
     settings.dialect = option("dialect", "") == "etsi-c" ? etsi004::Dialect::kEtsiC : etsi004::Dialect::kFixedMime;
     settings.source = "qkd://site/" + end;
     settings.destination = "qkd://site/" + std::string(end == "a" ? "b" : "a");
+    settings.end = end == "a" ? StreamEnd::kOpens : StreamEnd::kJoins;
     if (option("stream", "given") == "given") settings.stream = etsi004::StreamId{1, 2, 3, 4, 5};
     settings.qos.chunk_bytes = number("chunk", 64);
     settings.qos.timeout_ms = number("timeout", 100);

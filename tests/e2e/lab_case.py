@@ -23,6 +23,7 @@ class LabCase(unittest.TestCase):
     more_saes = {}
     rate_bps = 4_000_000
     request_deadline_ms = 8_000
+    link = None  # see sites.Lab
 
     @classmethod
     def prepare(cls):
@@ -32,7 +33,7 @@ class LabCase(unittest.TestCase):
     def setUpClass(cls):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.lab = sites.Lab(cls.scratch.name, BUILD, rate_bps=cls.rate_bps, more=cls.more, link_more=cls.link_more,
-                             more_saes=cls.more_saes, request_deadline_ms=cls.request_deadline_ms)
+                             more_saes=cls.more_saes, request_deadline_ms=cls.request_deadline_ms, link=cls.link)
         try:
             cls.prepare()
             cls.lab.start()
