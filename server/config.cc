@@ -199,8 +199,9 @@ void make_absolute(Config& config, const std::filesystem::path& folder) {
   fix(config.audit_syslog);
   for (LinkConfig& link : config.links) {
     fix(link.files.folder);
-    drivers::TlsSettings& tls = link.etsi014.tls;
-    for (auto* path : {&tls.certificate, &tls.key, &tls.ca, &tls.crl}) fix(*path);
+    for (drivers::TlsSettings* tls : {&link.etsi004.tls, &link.etsi014.tls}) {
+      for (auto* path : {&tls->certificate, &tls->key, &tls->ca, &tls->crl}) fix(*path);
+    }
   }
 }
 

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "certs/rules.h"
+#include "drivers/etsi004/etsi004.h"
 #include "drivers/etsi014/etsi014.h"
 #include "drivers/files.h"
 #include "drivers/simulated.h"
@@ -74,6 +75,7 @@ struct LinkConfig {
   std::string driver;  // whose settings, of those below, are in force
   drivers::SimulatedSettings simulated;
   drivers::FilesSettings files;
+  drivers::Etsi004Settings etsi004;
   drivers::Etsi014Settings etsi014;
   std::optional<drivers::Etsi014End> etsi014_leads;  // nothing: the end of the lower KME ID does
   std::uint64_t max_rate_bps = 1'000'000'000;

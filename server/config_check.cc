@@ -132,6 +132,7 @@ class Checker {
       policy.peer = link.peer;
       link.etsi014.end = link.etsi014_leads.value_or(config_.id < link.peer ? drivers::Etsi014End::kLeads
                                                                             : drivers::Etsi014End::kFollows);
+      link.etsi004.end = config_.id < link.peer ? drivers::StreamEnd::kOpens : drivers::StreamEnd::kJoins;
       if (!config_.policy.peers.contains(link.peer)) {
         refuse(at + ".peer", fmt::format("is \"{}\"; accepted: {}", link.peer.str(), peer_names()));
       }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "certs/identity.h"
 #include "certs/pem_file.h"
@@ -52,8 +53,11 @@ Result<void> check_device(const drivers::TlsSettings& tls) {
 
 Result<void> check_links(const std::vector<LinkConfig>& links) {
   for (const LinkConfig& link : links) {
-    if (link.driver != "etsi014") continue;
-    if (auto checked = check_device(link.etsi014.tls); !checked) return checked;
+    const drivers::TlsSettings* tls = link.driver == "etsi014"   ? &link.etsi014.tls
+                                      : link.driver == "etsi004" ? &link.etsi004.tls
+                                                                 : nullptr;
+    if (tls == nullptr) continue;
+    if (auto checked = check_device(*tls); !checked) return checked;
   }
   return {};
 }

@@ -74,6 +74,20 @@ TEST_F(ConfigFiles, AreAllReportedAtOnce) {
   EXPECT_THAT(text, HasSubstr("state: no such folder"));
 }
 
+TEST_F(ConfigFiles, OfADriverAreLookedAtWhenItIsTheOneInUse) {
+  LinkConfig link;
+  link.etsi004.tls.certificate = config_.sae.certificate;
+  link.etsi004.tls.key = config_.sae.key;
+  link.etsi004.tls.ca = folder_ / "pki" / "nobody.crt";
+  link.driver = "files";
+  config_.links = {link};
+  EXPECT_EQ(problems(), "");
+  config_.links.front().driver = "etsi004";
+  EXPECT_THAT(problems(), HasSubstr("nobody.crt: cannot be opened"));
+  config_.links.front().etsi004.tls.ca = config_.sae.ca;
+  EXPECT_EQ(problems(), "");
+}
+
 TEST_F(ConfigFiles, RefuseAnotherKmesPeerCertificate) {
   config_.peer = listener("KME-B", "peer");
   EXPECT_THAT(problems(), HasSubstr("peer.crt: names \"KME-B\"; accepted: kme.id, which is \"KME-A\""));

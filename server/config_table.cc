@@ -192,7 +192,7 @@ std::vector<Option> peer_options(Draft::Peer& peer) {
 }
 
 // In the order in which the reference configuration shows them, a link each.
-constexpr std::array<std::string_view, 3> kDrivers = {"simulated", "files", "etsi014"};
+constexpr std::array<std::string_view, 4> kDrivers = {"simulated", "files", "etsi014", "etsi004"};
 
 Choices<std::string> driver_choices() {
   Choices<std::string> choices;
@@ -306,20 +306,26 @@ std::vector<Option> extension_options(Draft::Extension& extension) {
 // A sub-section for each driver, read when it is the one that the link has.
 std::vector<Section> driver_sections(Draft& draft) {
   const auto section = [&draft](std::string name, std::string sentence, auto open,
-                              std::vector<Section> subsections = {}) {
-    Section made{
-        name, Occurs::kOnce, std::move(sentence), 1, [&draft, open] { return open(draft.links.back().config); },
-        std::move(subsections)};
+                                std::vector<Section> subsections = {}) {
+    Section made{name,
+                 Occurs::kOnce,
+                 std::move(sentence),
+                 1,
+                 [&draft, open] { return open(draft.links.back().config); },
+                 std::move(subsections)};
     made.wanted = [&draft, name] { return draft.links.back().config.driver == name; };
     return made;
   };
   return {
-      section("simulated", "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.",
-              [](LinkConfig& link) { return simulated_options(link.simulated); }, simulated_sections(draft)),
+      section(
+          "simulated", "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.",
+          [](LinkConfig& link) { return simulated_options(link.simulated); }, simulated_sections(draft)),
       section("files", "Settings of driver \"files\": a device, or a script, that leaves files in a folder.",
               [](LinkConfig& link) { return files_options(link.files); }),
       section("etsi014", "Settings of driver \"etsi014\": a device, or a KMS, that offers ETSI GS QKD 014.",
               etsi014_options),
+      section("etsi004", "Settings of driver \"etsi004\": a device with the stream interface of ETSI GS QKD 004.",
+              [](LinkConfig& link) { return etsi004_options(link.etsi004); }),
   };
 }
 

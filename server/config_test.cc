@@ -146,6 +146,27 @@ TEST(Config, TheLowerKmeIdLeadsOverEtsi014UnlessTheFileSaysOtherwise) {
   EXPECT_THAT(odd.error().text, HasSubstr("option 'links.etsi014.key_size_bits' is 100; accepted: 0 to 8388608 bits"));
 }
 
+// Relative paths start at the file's folder; the lower KME ID opens the key stream.
+TEST(Config, ReadsALinkToADeviceThatSpeaksEtsi004) {
+  std::string text = std::string(kBase) + std::string(kNetwork);
+  const std::string simulated =
+      "driver = \"simulated\"\nmax_pending_bytes = 8192\n[links.simulated]\nseed = \"s\"\nlose = 1\n";
+  const std::size_t at = text.find(simulated);
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, simulated.size() + std::string("delay = 0.25\n").size(),
+               "driver = \"etsi004\"\n[links.etsi004]\nhost = \"device\"\ncertificate = \"c.crt\"\nkey = \"c.key\"\n"
+               "ca = \"ca.crt\"\nsource = \"qkd://a\"\ndestination = \"qkd://b\"\n");
+  const std::string file = testing::TempDir() + "/etsi004.toml";
+  std::ofstream(file) << text;
+  const auto config = read_config(file);
+  ASSERT_TRUE(config) << config.error().text;
+  const drivers::Etsi004Settings& settings = config->links.at(0).etsi004;
+  EXPECT_EQ(settings.tls.host, "device");
+  EXPECT_EQ(settings.tls.ca.parent_path(), std::filesystem::path(file).lexically_normal().parent_path());
+  EXPECT_EQ(settings.end, drivers::StreamEnd::kOpens);
+  EXPECT_EQ(settings.stream, std::nullopt);
+}
+
 TEST(Config, BuildsThePolicyOfTheEngine) {
   const auto config = parse_config(std::string(kBase) + std::string(kNetwork), "f");
   ASSERT_TRUE(config) << config.error().text;
@@ -307,7 +328,7 @@ TEST(Config, RefusesAValueWithItsLineAndWhatIsAccepted) {
       {"unknown driver",
        "\"simulated\"",
        "\"magic\"",
-       {"option 'links.driver' is \"magic\"; accepted: \"simulated\", \"files\", \"etsi014\""}},
+       {"option 'links.driver' is \"magic\"; accepted: \"simulated\", \"files\", \"etsi014\", \"etsi004\""}},
       {"settings of another driver",
        "driver = \"simulated\"",
        "driver = \"files\"",

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "drivers/etsi004/etsi004.h"
 #include "drivers/etsi014/etsi014.h"
 #include "drivers/files.h"
 #include "drivers/simulated.h"
@@ -13,6 +14,7 @@ namespace qkms::server {
 namespace {
 
 std::unique_ptr<drivers::Driver> make_driver(const LinkConfig& link) {
+  if (link.driver == "etsi004") return drivers::make_etsi004_driver(link.id, link.etsi004);
   if (link.driver == "files") return drivers::make_files_driver(link.id, link.files);
   if (link.driver == "etsi014") return drivers::make_etsi014_driver(link.etsi014);
   return drivers::make_simulated_driver(link.id, link.simulated);
