@@ -302,6 +302,13 @@ void BlockExchange::decide(const api::BlockOffer& offer, const SecretBytes& bits
   pair.channel.post(api::BlockAccept{link_, offer.block, first, offer.leader_bytes}, batch);
 }
 
+void BlockExchange::tell_whether_full(const Pair& pair, Batch& batch) {
+  const bool full = pair.full(peer_policy_.reservoir_capacity_bytes);
+  if (told_full_ == full) return;
+  told_full_ = full;
+  batch.effects.links_full.push_back({link_, full});
+}
+
 void BlockExchange::forget_offers() {
   waiting_offers_.clear();
   waiting_bytes_ = 0;

@@ -47,6 +47,8 @@ class BlockExchange {
   // The follower gives up on blocks and offers whose other half did not come.
   void expire(Pair& pair, Batch& batch);
 
+  void tell_whether_full(const Pair& pair, Batch& batch);
+
   // The pair starts afresh: the leader offers again what it still has, and only that may be accepted.
   void forget_offers();
   // Our store was put back: both ends may have made extents of the blocks that wait here.
@@ -93,6 +95,7 @@ class BlockExchange {
   std::uint64_t waiting_bytes_ = 0;
   std::unordered_set<BlockId> seen_;
   std::deque<BlockId> seen_order_;
+  std::optional<bool> told_full_;
   LinkReport counts_;
 };
 

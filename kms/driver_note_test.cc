@@ -48,5 +48,25 @@ TEST_F(DriverNoteTest, IsNotTakenFromAPeerWhoseLinkItIsNot) {
   EXPECT_EQ(heard("KME-A"), std::vector<std::string>{"link-ac: its own"});
 }
 
+// So that a driver may leave key material with its device.
+TEST_F(DriverNoteTest, DriversHearWhenTheReservoirIsFull) {
+  sites_.change_policy("KME-A", [](Policy& policy) { policy.peers.at(kme("KME-B")).reservoir_capacity_bytes = 4096; });
+  sites_.connect("KME-A", "KME-B");
+  sites_.advance(100);
+  EXPECT_FALSE(sites_.at("KME-A").full.at(link("link-ab")));
+  for (std::uint8_t number = 1; number < 4; ++number) sites_.feed("link-ab", number, 4096);
+  sites_.advance(100);
+  EXPECT_TRUE(sites_.at("KME-A").full.at(link("link-ab")));
+  EXPECT_FALSE(sites_.at("KME-A").full.at(link("link-ac")));
+  while (sites_.at("KME-A").full.at(link("link-ab"))) {
+    KeyRequest request;
+    request.caller = sae("SAE-A1");
+    request.slave = sae("SAE-B1");
+    request.number = 16;
+    sites_.keys("KME-A", request);
+    sites_.advance(100);
+  }
+}
+
 }  // namespace
 }  // namespace qkms::kms

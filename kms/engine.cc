@@ -345,6 +345,7 @@ void Engine::on(Tick, Batch& batch) {
     pair.channel.tick(policy_->timing.heartbeat_ms, policy_->timing.silence_ms, batch);
     pair.ask_when_low(batch);
   }
+  for (auto& [link, exchange] : links_) exchange.tell_whether_full(pairs_.at(exchange.peer()), batch);
   if (housekeeping_due(batch.now)) keep_house(batch);
 }
 

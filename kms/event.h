@@ -162,6 +162,12 @@ struct ReportEffect {
   Report report;
 };
 
+// Whether the reservoir that a link feeds takes blocks: said when it changes, and after a start.
+struct LinkFull {
+  LinkId link;
+  bool full = false;
+};
+
 // In the order in which they are released: replies and frames of one peer keep their order.
 struct Effects {
   std::vector<ReplyEffect> replies;
@@ -169,6 +175,7 @@ struct Effects {
   std::vector<CloseEffect> closes;
   std::vector<Notice> notices;
   std::vector<DriverNote> notes;  // for the drivers here
+  std::vector<LinkFull> links_full;
   std::vector<ReportEffect> reports;
 };
 

@@ -69,6 +69,9 @@ struct PeerConfig {
   bool operator==(const PeerConfig&) const = default;
 };
 
+// What becomes of key material when the reservoir is full: it stays with the device, or it is refused.
+enum class WhenFull { kWait, kRefuse };
+
 struct LinkConfig {
   LinkId id;
   KmeId peer;
@@ -80,6 +83,7 @@ struct LinkConfig {
   std::optional<drivers::Etsi014End> etsi014_leads;  // nothing: the end of the lower KME ID does
   std::uint64_t max_rate_bps = 1'000'000'000;
   std::uint32_t silence_alarm_ms = 60'000;
+  WhenFull when_full = WhenFull::kWait;
   bool operator==(const LinkConfig&) const = default;
 };
 

@@ -194,6 +194,8 @@ std::vector<Option> peer_options(Draft::Peer& peer) {
 // In the order in which the reference configuration shows them, a link each.
 constexpr std::array<std::string_view, 4> kDrivers = {"simulated", "files", "etsi014", "etsi004"};
 
+const Choices<WhenFull> kWhenFull = {{"wait", WhenFull::kWait}, {"refuse", WhenFull::kRefuse}};
+
 Choices<std::string> driver_choices() {
   Choices<std::string> choices;
   for (const std::string_view name : kDrivers) choices.emplace_back(name, name);
@@ -217,6 +219,8 @@ std::vector<Option> link_options(Draft::Link& link, std::size_t number) {
               "Blocks that wait for the other end; more are refused."),
       integer("max_rate_bps", link.config.max_rate_bps, {1000, 1'000'000'000'000, "bits a second"},
               "A device that delivers faster is slowed down. A block counts for at least 1 KiB."),
+      choice("when_full", link.config.when_full, kWhenFull,
+             "When the reservoir is full: leave key material with the device, or refuse what comes."),
       integer("silence_alarm_ms", link.config.silence_alarm_ms, {0, kDayMs, "milliseconds"},
               "No block for so long is an alarm; 0 is never. Take a few times what the device takes for a block."),
   };

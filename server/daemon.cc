@@ -387,6 +387,8 @@ void Daemon::close_all_sessions() { transport_->close_all(); }
 
 void Daemon::note(kms::DriverNote note) { links_->hear(std::move(note)); }
 
+void Daemon::link_full(const kms::LinkFull& link) { links_->fill(link); }
+
 void Daemon::notice(const kms::Notice& notice) {
   metrics_.noticed(notice.kind);
   links_->noticed(notice);

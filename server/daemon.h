@@ -85,6 +85,7 @@ class Daemon final : private EngineOutlet {
   void close_all_sessions() override;
   void notice(const kms::Notice& notice) override;
   void note(kms::DriverNote note) override;
+  void link_full(const kms::LinkFull& link) override;
   void state_changed(kms::Node::State state) override;
 
   // In the order of their making; each refers only to those above it. The engine's outlet is this object, which passes

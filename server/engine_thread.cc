@@ -220,6 +220,7 @@ void EngineThread::release_effects(kms::Effects effects) {
   if (!effects.sends.empty()) at_failpoint(Failpoint::kPeerAfterSend);
   for (kms::CloseEffect& close : effects.closes) outlet_.close(std::move(close));
   for (const kms::Notice& notice : effects.notices) outlet_.notice(notice);
+  for (const kms::LinkFull& link : effects.links_full) outlet_.link_full(link);
   for (kms::DriverNote& note : effects.notes) outlet_.note(std::move(note));
   for (kms::ReportEffect& report : effects.reports) {
     auto waiting = waiting_reports_.extract(report.token);

@@ -33,6 +33,7 @@ class EngineOutlet {
   virtual void close_all_sessions() = 0;
   virtual void notice(const kms::Notice& notice) = 0;
   virtual void note(kms::DriverNote note) = 0;
+  virtual void link_full(const kms::LinkFull& link) = 0;
   // The node has changed its state. After kDead nothing follows: the process has to end.
   virtual void state_changed(kms::Node::State state) = 0;
 };

@@ -24,6 +24,7 @@ class RecordingOutlet final : public EngineOutlet {
   void close_all_sessions() override { ++all_closed; }
   void notice(const kms::Notice&) override {}
   void note(kms::DriverNote) override {}
+  void link_full(const kms::LinkFull&) override {}
   void state_changed(Node::State now) override { state = now; }
 
   std::atomic<int> sends = 0, closes = 0, all_closed = 0;

@@ -33,8 +33,9 @@ void Links::start(const LinkConfig& link) {
   }
   BlockSink& sink = *this;
   auto supervisor = std::make_shared<drivers::LinkSupervisor>(std::move(settings), std::move(driver), sink);
-  supervisor->start();
   const std::lock_guard lock(mutex_);
+  supervisor->fill(link.when_full == WhenFull::kWait && full_.contains(link.id));
+  supervisor->start();
   running_.insert_or_assign(link.id, Running{link, std::move(supervisor)});
 }
 
@@ -92,6 +93,15 @@ void Links::test(const LinkId& link, Answer answer) {
                          }
                          answer(std::move(outcome));
                        }));
+}
+
+void Links::fill(const kms::LinkFull& link) {
+  const std::lock_guard lock(mutex_);
+  if (link.full) full_.insert(link.link);
+  if (!link.full) full_.erase(link.link);
+  const auto found = running_.find(link.link);
+  if (found != running_.end() && found->second.config.when_full == WhenFull::kWait)
+    found->second.supervisor->fill(link.full);
 }
 
 void Links::noticed(const kms::Notice& notice) {

@@ -114,8 +114,9 @@ void write_drivers(const std::vector<drivers::LinkStatus>& links, Page& page) {
        [](const Status& one) { return one.simulated ? 1u : 0u; });
   each(MetricType::Gauge, "qkms_link_running", "1 while the link's driver runs.",
        [](const Status& one) { return one.state == drivers::LinkState::kRunning ? 1u : 0u; });
-  each(MetricType::Gauge, "qkms_link_held", "1 while a block waits because the store is closed or sealed, or work queues up.",
-       [](const Status& one) { return one.held ? 1u : 0u; });
+  each(MetricType::Gauge, "qkms_link_held",
+       "1 while a block waits: the reservoir is full, the store closed or sealed, or work queues up.",
+       [](const Status& one) { return one.held.empty() ? 0u : 1u; });
   each(MetricType::Counter, "qkms_link_restarts_total", "Times that the driver ended and was started again.",
        [](const Status& one) { return one.restarts; });
   each(MetricType::Counter, "qkms_link_bytes_total", "Bytes of the blocks that were let in.",

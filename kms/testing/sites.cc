@@ -75,6 +75,7 @@ void Sites::take(Site& site, Node::Outcome outcome) {
   for (auto& reply : outcome.effects.replies) site.replies.push_back(std::move(reply));
   for (auto& notice : outcome.effects.notices) site.notices.push_back(std::move(notice));
   for (auto& note : outcome.effects.notes) site.notes.push_back(std::move(note));
+  for (const auto& told : outcome.effects.links_full) site.full[told.link] = told.full;
   for (auto& report : outcome.effects.reports) site.last_report = std::move(report.report);
   for (auto& send : outcome.effects.sends) {
     const auto session = sessions_.find({site.id, send.peer});

@@ -44,6 +44,7 @@ class Site {
   std::vector<ReplyEffect> replies;
   std::vector<Notice> notices;
   std::vector<DriverNote> notes;
+  std::map<LinkId, bool> full;  // as told last
   Report last_report;
 };
 
