@@ -128,12 +128,12 @@ class TwoSilentDaemons(LabCase):
     def processes(self):
         return {name: kme.process.pid for name, kme in self.lab.kmes.items()}
 
-    def cores(self, **how):
-        """{KME: file}, of both daemons once they have nothing to do."""
+    def cores(self, when="", **how):
+        """{KME: file}, of both daemons once they have nothing to do. `when` tells files of one test apart."""
         files = {}
         for name, pid in self.processes().items():
             wait_for(lambda pid=pid: all_sleep(pid), f"{name} is idle")
-            files[name] = self.lab.folder / f"core-{name}{'-everything' if how else ''}"
+            files[name] = self.lab.folder / f"core-{name}{'-everything' if how else ''}{when}"
             self.addCleanup(files[name].unlink)
             take_core(pid, files[name], **how)
         return files
@@ -157,10 +157,10 @@ class TwoSilentDaemons(LabCase):
         self.deliver()
         waiting = self.get_keys(8, 256)  # on KME-B's disk
         opening = {name: {**keyring_secrets(kme), **self.given} for name, kme in self.lab.kmes.items()}
-        before = self.cores(everything=True)
+        before = self.cores("-before", everything=True)
         for kme in self.lab.kmes.values():
             self.assertIn("sealed", self.operate(kme, "seal"))
-        after = self.cores(everything=True)
+        after = self.cores("-after", everything=True)
         for kme in self.lab.kmes.values():
             self.assertIn("unsealed", self.operate(kme, "unseal"))
         self.assertEqual(self.answer(lambda: self.slave.get_by_ids("SAE-A1", list(waiting)))[0], 200)
