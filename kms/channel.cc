@@ -61,6 +61,7 @@ void Channel::session_up(SessionId session, Batch& batch) {
   state_ = State::kGreeting;
   acknowledgement_due_ = heartbeat_due_ = false;
   told_accounts_.reset();
+  heard_accounts_.reset();
   last_heard_ = last_sent_ = batch.now;
   my_hello_ = hello();
   batch.effects.sends.push_back({peer(), session_, {0, my_hello_}});

@@ -155,6 +155,5 @@ TEST_F(ASyslogCopy, EndsThoughNobodyTakesIt) {
   EXPECT_GT(copy.counts().waiting, 0u);
 }
 
-
 }  // namespace
 }  // namespace qkms::server

@@ -97,7 +97,7 @@ class ACopyForSyslog(LabCase):
     def prepare(cls):
         cls.kme = cls.lab.kmes["KME-A"]
         cls.place = cls.kme.folder / "log"
-        cls.kme.configuration.write_text(cls.kme.configuration.read_text() + '[audit]\nsyslog = "log"\n')
+        cls.kme.configuration.write_text(cls.kme.configuration.read_text() + "[audit]\nsyslog = \"log\"\n")
         cls.listen()
 
     @classmethod

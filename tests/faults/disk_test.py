@@ -29,6 +29,7 @@ from sites import Lab, parse_metrics, wait_for  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("QKMS_BUILD", SOURCE / "build" / "release"))
 EXIT_IO, EXIT_CONFIG = 74, 78
 PAIRS = [("SAE-A1", "SAE-B1"), ("SAE-B1", "SAE-A1")]
+STORE_FILES = ("store.db", "store.db-wal", "keyring")
 NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}  # it cannot work while somebody else traces the process
 
 
@@ -56,14 +57,16 @@ class FailedCalls(LabTest):
     """One system call of KME-A fails under load. What was in doubt does not leave, the daemon ends with 74, and a service manager's
     restart goes on: nothing twice, the accounts equal."""
 
-    def traced(self, call, error, when):
+    def traced(self, call, error, when, only=()):
+        """`only` are names of files in the state folder: calls on others do not count."""
         if shutil.which("strace") is None:
             self.fail("strace is not installed: ./dev deps test")
         trial = subprocess.run(["strace", "-e", "trace=none", "true"], capture_output=True, text=True, timeout=30, check=False)
         if trial.returncode != 0:
             self.fail(f"this system does not let processes be traced: {trial.stderr}")
         trace = self.a.folder / "trace"
-        return trace, ["strace", "-f", "--seccomp-bpf", "-o", trace, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
+        return trace, ["strace", "-f", "--seccomp-bpf", "-o", trace, *(word for name in only for word in ("-P", self.a.state / name)),
+                       "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
 
     def start_under_load(self, under):
         self.a.start(under, NO_LEAK_CHECK)
@@ -113,7 +116,7 @@ class FailedCalls(LabTest):
         when, refused = 1, 0
         while True:
             self.a.kill()
-            trace, under = self.traced("pread64", "EIO", when)
+            trace, under = self.traced("pread64", "EIO", when, STORE_FILES)
             self.a.log.write_text("")
             self.a.start(under, NO_LEAK_CHECK)
             wait_for(lambda: self.a.process.poll() is not None or self.serves(), f"it starts or refuses, read {when}", 60)
@@ -139,15 +142,17 @@ class FailedCalls(LabTest):
         return False
 
     def test_calls_that_are_interrupted_are_made_again(self):
-        for call, when in (("pwrite64", "20+10"), ("fdatasync", "5+3"), ("pread64", "2+3")):
+        for call, when, least in (("pwrite64", "20+10", 20), ("pread64", "2+3", 3)):
             with self.subTest(call):
-                self.interrupt(call, when)
+                self.interrupt(call, when, least)
 
-    def interrupt(self, call, when):
-        trace, under = self.traced(call, "EINTR", when)
+    def test_a_sync_that_is_interrupted_is_a_failed_one(self):
+        self.fail_call("fdatasync", "EINTR", random.randint(60, 120))
+
+    def interrupt(self, call, when, least):
+        trace, under = self.traced(call, "EINTR", when, STORE_FILES)
         encryptors = self.start_under_load(under)
-        most = {"pread64": 3}.get(call, 20)
-        wait_for(lambda: trace.read_text().count("(INJECTED)") >= most, f"{call} is interrupted", 60)
+        wait_for(lambda: trace.read_text().count("(INJECTED)") >= least, f"{call} is interrupted", 60)
         self.judge(encryptors, 0)
         self.assertIsNone(self.a.process.poll())
         self.end_tracee()
