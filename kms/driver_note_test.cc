@@ -50,7 +50,7 @@ TEST_F(DriverNoteTest, IsNotTakenFromAPeerWhoseLinkItIsNot) {
 
 // So that a driver may leave key material with its device.
 TEST_F(DriverNoteTest, DriversHearWhenTheReservoirIsFull) {
-  sites_.change_policy("KME-A", [](Policy& policy) { policy.peers.at(kme("KME-B")).reservoir_capacity_bytes = 4096; });
+  sites_.change_policy("KME-A", [](Policy& policy) { policy.peers.at(kme("KME-B")).reservoir_capacity_bytes = 8192; });
   sites_.connect("KME-A", "KME-B");
   sites_.advance(100);
   EXPECT_FALSE(sites_.at("KME-A").full.at(link("link-ab")));

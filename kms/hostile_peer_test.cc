@@ -31,7 +31,7 @@ class HostilePeerTest : public ::testing::Test {
     say("KME-B", 1, std::move(assign));
   }
 
-  // The peer's next message to KME-A, in the session with this number: the first connection has 1.
+  // The peer's next message to KME-A, in the session with this number: the first connection has 1, the second 3.
   void say(const std::string& peer, SessionId session, api::Message message) {
     std::uint64_t received = 0;
     const Snapshot stored = sites_.at("KME-A").store.load_all().value();
@@ -75,7 +75,7 @@ TEST_F(HostilePeerTest, DoesNotRefuseForAnotherPeer) {
   sites_.drop_held_frames();
   say("KME-C", 1, api::AssignRefuse{record, api::AssignRefuseReason::kUnknownSae});
   EXPECT_TRUE(sites_.at("KME-A").replies.empty());
-  say("KME-B", 2, api::AssignRefuse{record, api::AssignRefuseReason::kUnknownSae});
+  say("KME-B", 3, api::AssignRefuse{record, api::AssignRefuseReason::kUnknownSae});
   EXPECT_EQ(sites_.at("KME-A").replies.size(), 1u);
 }
 
