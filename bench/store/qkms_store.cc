@@ -46,14 +46,14 @@ void QkmsStore::begin() {
 
 Spent QkmsStore::open() {
   const Meter meter;
-  auto opened = storage::SqliteStore::open(file_, made_up_master_key());
+  auto opened = storage::SqliteStore::open(file_, made_up_master_key(),
+                                           {.keyring = {}, .epochs = {}, .audit_bytes = audit_bytes_});
   if (!opened) throw std::runtime_error(opened.error().text);
   store_ = std::move(*opened);
   const auto snapshot = store_->load_all();
   if (!snapshot) throw std::runtime_error(snapshot.error().text);
   const Spent spent = meter.stop();
   if (snapshot->unreadable != 0 || !store_->quarantined().empty()) throw std::runtime_error("rows are unreadable");
-  store_->keep_audit_bytes(audit_bytes_);
   return spent;
 }
 
