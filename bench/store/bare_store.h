@@ -64,7 +64,7 @@ class BareStore final : public Contestant {
   Rows rows_ = Rows::kKeys;
   std::unique_ptr<sqlite3, Close> connection_;
   Statements statements_;
-  std::vector<std::uint8_t> copy_;                                       // of what was read last
+  std::vector<std::uint8_t> copy_;  // of what was read last
   const std::vector<std::uint8_t> fetched_ = {0, 0};
   std::vector<std::uint8_t> node_, seal_, key_, message_, bits_, head_;  // blobs of the right size
   std::string lines_;                                                    // an audit log's

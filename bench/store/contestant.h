@@ -49,7 +49,8 @@ class Contestant {
   virtual const std::filesystem::path& file() const = 0;
 };
 
-inline constexpr std::size_t kKeysPerCommit = 64;  // a batch of the daemon under load
+inline constexpr std::size_t kKeysPerCommit = 64;         // a batch of the daemon under load
+inline constexpr std::size_t kKeysPerLargeCommit = 1024;  // where only what stays behind is looked at
 inline constexpr std::size_t kBlockBytes = 65536;
 inline constexpr std::size_t kMacBytes = 32;  // of each block, spent on comparing its halves
 

@@ -21,18 +21,18 @@ std::string usage() {
       "  --dir FOLDER    where the stores are for the time of the run: an empty folder on the disk to be measured\n"
       "  --quick         fewer and smaller points: under a minute\n"
       "  --seconds N     begins nothing more after so long (default 900; quick: 50)\n"
-      "  --commits N     in a round of an operation (default 100; quick: 30)\n"
+      "  --commits N     in a round of an operation (default 50; quick: 15)\n"
       "  --only SCENARIO one of these, or one operation\n";
   for (const Scenario& scenario : scenarios()) text += fmt::format("    {:<12}{}\n", scenario.name, scenario.what);
   return text;
 }
 
 void make_quick(Options& options) {
-  options.sizes = {10'000, 200'000};
+  options.sizes = {10'000, 100'000};
   options.rounds = 3;
-  options.commits = 30;
-  options.stall_commits = 300;
-  options.work_keys = 50'000;
+  options.commits = 15;
+  options.stall_commits = 120;
+  options.work_keys = 20'000;
   options.churn_keys = 200'000;
   options.churn_window = 10'000;
 }

@@ -64,9 +64,9 @@ int run_probe(std::span<char*> arguments) {
   const std::uint64_t opened = status_bytes("RssAnon");
   Stock stock(std::stoull(arguments[2]));
   const std::uint64_t work_keys = std::stoull(arguments[3]);
-  for (std::uint64_t done = 0; done < work_keys; done += kKeysPerCommit) {
-    store->put(stock.fresh(kKeysPerCommit));
-    store->deliver(stock.oldest(kKeysPerCommit));
+  for (std::uint64_t done = 0; done < work_keys; done += kKeysPerLargeCommit) {
+    store->put(stock.fresh(kKeysPerLargeCommit));
+    store->deliver(stock.oldest(kKeysPerLargeCommit));
   }
   fmt::print("{} {} {} {} {}\n", opening.wall_s, opening.cpu_s, opened, status_bytes("RssAnon"), status_bytes("VmHWM"));
   return 0;

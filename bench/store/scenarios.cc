@@ -83,6 +83,7 @@ struct Operation {
   Spent (*run)(Lane& lane);
   void (*before)(Lane& lane);  // once a commit, unmeasured; so that as many assignments stay. May be null
   double units;                // of one run: keys, or MB
+  std::size_t share = 1;       // of the commits of a round, one in so many: large ones
 };
 
 const Operation kOperations[] = {
@@ -90,7 +91,7 @@ const Operation kOperations[] = {
     {"deliver", deliver, nullptr, kKeysPerCommit},
     {"deliver_scattered", deliver_scattered, [](Lane& lane) { put(lane); }, kKeysPerCommit},
     {"take", take, nullptr, kKeysPerCommit},
-    {"ingest_mb", ingest, nullptr, 1e-6 * kBlocksPerCommit* kBlockBytes},
+    {"ingest_mb", ingest, nullptr, 1e-6 * kBlocksPerCommit* kBlockBytes, 5},
 };
 
 bool is_operation(const std::string& name) {
@@ -126,9 +127,10 @@ void run_operation(Field& field, const Operation& operation) {
   std::vector<Rounds> all(field.lanes.size());
   for (std::size_t round = 0; round <= field.options.rounds && (round < 2 || !is_late(field.options)); ++round) {
     for (std::size_t i = 0; i < field.lanes.size(); ++i) {
-      const Spent spent = run_round(operation, field.lanes[i], field.options.commits);
+      const std::size_t commits = field.options.commits / operation.share;
+      const Spent spent = run_round(operation, field.lanes[i], commits);
       if (round == 0) continue;
-      const double units = operation.units * static_cast<double>(field.options.commits);
+      const double units = operation.units * static_cast<double>(commits);
       all[i].wall_us.push_back(1e6 * spent.wall_s / units);
       all[i].cpu_us.push_back(1e6 * spent.cpu_s / units);
       all[i].written_bytes.push_back(static_cast<double>(spent.written_bytes) / units);
@@ -217,9 +219,11 @@ void run_churn(Field& field, Lane& lane) {
   Spent spent;
   std::uint64_t gone = 0;
   for (std::uint64_t point = 1; point <= kPoints && !is_late(options); ++point) {
-    for (; gone < options.churn_keys * point / kPoints; gone += kKeysPerCommit) {
-      while (lane.stock->count() < options.churn_window) spent += put(lane);
-      spent += deliver(lane);
+    for (; gone < options.churn_keys * point / kPoints && !is_late(options); gone += kKeysPerLargeCommit) {
+      while (lane.stock->count() < options.churn_window) {
+        spent += lane.store->put(lane.stock->fresh(kKeysPerLargeCommit));
+      }
+      spent += lane.store->deliver(lane.stock->oldest(kKeysPerLargeCommit));
     }
     keys.push_back(static_cast<double>(gone));
     store_bytes.push_back(static_cast<double>(lane.store->size_bytes()));
@@ -239,7 +243,7 @@ void run_churn(Field& field, Lane& lane) {
 void run_churns(Field& field) {
   const std::filesystem::path folder = field.options.folder / "churn";
   for (Lane& lane : make_lanes(folder)) {
-    if (lane.name == std::string_view("bare")) continue;
+    if (lane.name == std::string_view("bare_all")) continue;
     lane.store->use(lane.rows);
     run_churn(field, lane);
   }
@@ -276,19 +280,24 @@ void run_at(Field& field, std::uint64_t size) {
 std::span<const Scenario> scenarios() { return kScenarios; }
 
 void run_all(const Options& options, Results& results) {
+  const auto is_due = [&](const Scenario& scenario, When when) {
+    return scenario.when == when && is_wanted(options, scenario);
+  };
+  if (std::ranges::any_of(kScenarios, [&](const Scenario& s) { return is_due(s, When::kAtEachSize); })) {
+    Field field{options, results, make_lanes(options.folder)};
+    for (const std::uint64_t size : options.sizes) {
+      if (is_late(options)) {
+        say(fmt::format("no time left for {} stored assignments", size));
+      } else {
+        run_at(field, size);
+      }
+    }
+  }
   for (const Scenario& scenario : kScenarios) {
-    if (scenario.when != When::kOnce || !is_wanted(options, scenario)) continue;
+    if (!is_due(scenario, When::kOnce) || is_late(options)) continue;
     say(fmt::format("{}: {}", scenario.name, scenario.what));
     Field field{options, results, {}};
     scenario.run(field);
-  }
-  const bool any = std::ranges::any_of(
-      kScenarios, [&](const Scenario& s) { return s.when == When::kAtEachSize && is_wanted(options, s); });
-  if (!any) return;
-  Field field{options, results, make_lanes(options.folder)};
-  for (const std::uint64_t size : options.sizes) {
-    if (is_late(options)) return say(fmt::format("no time left for {} stored assignments", size));
-    run_at(field, size);
   }
 }
 

@@ -19,10 +19,10 @@ struct Options {
   std::filesystem::path folder;      // of this run; whoever made it removes it
   std::filesystem::path program;     // this one, for probes in a process of their own
   std::vector<std::uint64_t> sizes;  // numbers of stored assignments, ascending
-  std::size_t rounds = 7;            // of each operation; the contestants take turns in each
-  std::size_t commits = 100;         // in one round of one operation
-  std::size_t stall_commits = 3000;
-  std::uint64_t work_keys = 1'000'000;             // that come and go before memory is looked at again
+  std::size_t rounds = 5;            // of each operation; the contestants take turns in each
+  std::size_t commits = 50;          // in one round of one operation
+  std::size_t stall_commits = 1000;
+  std::uint64_t work_keys = 300'000;               // that come and go before memory is looked at again
   std::uint64_t churn_keys = 10'000'000;           // that come and go while the size is watched
   std::uint64_t churn_window = 100'000;            // of which so many are there at a time
   std::string only;                                // one scenario or one operation; empty: all
