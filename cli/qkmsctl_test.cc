@@ -123,6 +123,7 @@ class Qkmsctl : public testing::Test {
     const fs::path out = folder_ / "stdout", err = folder_ / "stderr";
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, 0, input_.c_str(), O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     posix_spawn_file_actions_addopen(&files, 2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     pid_t child = 0;
@@ -151,6 +152,7 @@ class Qkmsctl : public testing::Test {
   }
 
   fs::path folder_;
+  fs::path input_ = "/dev/null";  // standard input of what runs
 };
 
 TEST_F(Qkmsctl, HelpsAndSaysItsVersion) {
@@ -178,6 +180,29 @@ TEST_F(Qkmsctl, RefusesAWrongCommandLine) {
     EXPECT_EQ(ran.status, 2) << c.expected;
     EXPECT_THAT(ran.err, HasSubstr(c.expected));
   }
+}
+
+TEST_F(Qkmsctl, MakesNoMasterKeyWithoutAScheme) {
+  const Ran ran = run({"new-master-key", (folder_ / "master.key").string()});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("file:PATH, credential:NAME, passphrase:PATH, or pkcs11:URI"));
+}
+
+TEST_F(Qkmsctl, MakesAPassphraseOfOneLineOfStandardInput) {
+  const std::string file = (folder_ / "passphrase").string();
+  const auto typed = [&](std::string_view text) {
+    std::ofstream(input_ = folder_ / "typed", std::ios::trunc) << text;
+    return run({"new-master-key", "passphrase:" + file});
+  };
+  EXPECT_THAT(typed("").err, HasSubstr("nothing was typed"));
+  EXPECT_THAT(typed("\n").err, HasSubstr("nothing was typed"));
+  EXPECT_THAT(typed("fourteen bytes\n").err, HasSubstr("15 to 1024 bytes"));
+  EXPECT_THAT(typed(std::string(1025, 'a') + "\n").err, HasSubstr("more than 1024 bytes"));
+  EXPECT_FALSE(fs::exists(file));
+  const Ran made = typed("correct horse battery\nand more\n");
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_THAT(made.out + made.err + contents(file), testing::Not(HasSubstr("horse")));
+  EXPECT_THAT(contents(file), testing::StartsWith("qkms-scrypt-1 n=131072 "));
 }
 
 TEST_F(Qkmsctl, MakesAMasterKeyOnce) {

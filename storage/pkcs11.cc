@@ -65,11 +65,11 @@ class Pkcs11Provider final : public MasterKeyProvider {
   std::unexpected<Error> named(const Error& error) const { return fail(error.code, name_ + ": " + error.text); }
 
   Result<Token> open(const SecretBytes& typed, Token::Access access) const {
+    Result<Token> token = Token::open(uri_, access);  // first: nobody types a PIN for a token that is not there
+    if (!token) return token;
     const Result<SecretBytes> pin = pin_ ? read_pin(*pin_) : SecretBytes::copy_of(typed.reveal());
     if (!pin) return std::unexpected(pin.error());
     if (pin->empty()) return fail(ErrorCode::kUnauthorised, "the token's PIN must be typed");
-    Result<Token> token = Token::open(uri_, access);
-    if (!token) return token;
     if (Result<void> in = token->log_in(*pin); !in) return std::unexpected(in.error());
     return token;
   }
@@ -115,21 +115,26 @@ Result<std::optional<MasterKeySource>> pin_source_of(P11KitUri* uri) {
   return fail(ErrorCode::kInvalid, "pin-source is file: and an absolute path, or credential: and a name");
 }
 
+// A field of CK_TOKEN_INFO in a URI: padded with blanks, or zeroes when the URI does not have it.
+template <std::size_t size>
+std::string_view text_in(const CK_UTF8CHAR (&field)[size]) {
+  const std::string_view whole(reinterpret_cast<const char*>(field), size);
+  return whole.substr(0, whole.find_last_not_of(std::string_view(" \0", 2)) + 1);
+}
+
+std::string_view bytes_of(P11KitUri* uri, CK_ATTRIBUTE_TYPE type) {
+  const CK_ATTRIBUTE* const found = p11_kit_uri_get_attribute(uri, type);
+  return found != nullptr ? std::string_view(static_cast<const char*>(found->pValue), found->ulValueLen) : "";
+}
+
 // What the configuration calls the key and the token, for people.
 std::string name_of(P11KitUri* uri) {
-  const auto text = [](const void* bytes, std::size_t size) {
-    const std::string_view whole(static_cast<const char*>(bytes), size);
-    return printable(whole.substr(0, whole.find_last_not_of(std::string_view(" \0", 2)) + 1));
-  };
-  const CK_TOKEN_INFO* const token = p11_kit_uri_get_token_info(uri);
-  const std::string label_of_token = text(token->label, sizeof token->label);
-  const std::string where =
-      label_of_token.empty() ? text(token->serialNumber, sizeof token->serialNumber) : label_of_token;
-  if (const CK_ATTRIBUTE* label = p11_kit_uri_get_attribute(uri, CKA_LABEL)) {
-    return "the key " + text(label->pValue, label->ulValueLen) + " of the token " + where;
-  }
-  const CK_ATTRIBUTE* const id = p11_kit_uri_get_attribute(uri, CKA_ID);
-  return "the key " + to_hex({static_cast<const std::uint8_t*>(id->pValue), id->ulValueLen}) + " of the token " + where;
+  const CK_TOKEN_INFO& token = *p11_kit_uri_get_token_info(uri);
+  const std::string_view label = bytes_of(uri, CKA_LABEL), id = bytes_of(uri, CKA_ID);
+  const std::string key =
+      label.empty() ? to_hex({reinterpret_cast<const std::uint8_t*>(id.data()), id.size()}) : printable(label);
+  const std::string_view of = text_in(token.label).empty() ? text_in(token.serialNumber) : text_in(token.label);
+  return "the key " + key + " of the token " + printable(of);
 }
 
 Result<void> check_parts(P11KitUri* uri) {
@@ -140,11 +145,9 @@ Result<void> check_parts(P11KitUri* uri) {
   if (p11_kit_uri_get_pin_value(uri) != nullptr) return refuse("holds the PIN: use pin-source");
   const char* const module = p11_kit_uri_get_module_path(uri);
   if (module == nullptr || !is_absolute(module)) return refuse("needs module-path= and an absolute path");
-  const CK_TOKEN_INFO* const token = p11_kit_uri_get_token_info(uri);
-  if (token->label[0] == 0 && token->serialNumber[0] == 0) return refuse("needs token= or serial=");
-  const bool key =
-      p11_kit_uri_get_attribute(uri, CKA_LABEL) != nullptr || p11_kit_uri_get_attribute(uri, CKA_ID) != nullptr;
-  if (!key) return refuse("needs object= or id=");
+  const CK_TOKEN_INFO& token = *p11_kit_uri_get_token_info(uri);
+  if (text_in(token.label).empty() && text_in(token.serialNumber).empty()) return refuse("needs token= or serial=");
+  if (bytes_of(uri, CKA_LABEL).empty() && bytes_of(uri, CKA_ID).empty()) return refuse("needs object= or id=");
   const CK_ATTRIBUTE* const type = p11_kit_uri_get_attribute(uri, CKA_CLASS);
   const bool secret = type == nullptr || *static_cast<const CK_OBJECT_CLASS*>(type->pValue) == CKO_SECRET_KEY;
   if (!secret) return refuse("has another type than secret-key");
@@ -155,7 +158,8 @@ Result<void> check_parts(P11KitUri* uri) {
 
 Result<std::unique_ptr<MasterKeyProvider>> make_pkcs11_provider(const std::string& uri) {
   const UriPtr parsed(p11_kit_uri_new(), p11_kit_uri_free);
-  if (p11_kit_uri_parse(uri.c_str(), P11_KIT_URI_FOR_ANY, parsed.get()) != P11_KIT_URI_OK) {
+  // What says which slot or library is "not recognised" then.
+  if (p11_kit_uri_parse(uri.c_str(), P11_KIT_URI_FOR_OBJECT_ON_TOKEN, parsed.get()) != P11_KIT_URI_OK) {
     return fail(ErrorCode::kInvalid, "this is no pkcs11: URI as RFC 7512 has them");
   }
   if (Result<void> good = check_parts(parsed.get()); !good) return std::unexpected(good.error());

@@ -197,7 +197,7 @@ TEST_F(Pkcs11, TakesThePinFromACredential) {
 TEST_F(Pkcs11, SaysWhatIsMissing) {
   const std::string elsewhere = "pkcs11:token=elsewhere;object=o?module-path=" + std::string(module_path());
   expect_refusal(uri("none"), "1234", ErrorCode::kNotFound, "no such secret key");
-  expect_refusal(elsewhere, "1234", ErrorCode::kNotFound, "no such token; there: site");
+  expect_refusal(elsewhere, "", ErrorCode::kNotFound, "no such token; there: site");
   expect_refusal("pkcs11:token=site;object=o?module-path=/nowhere/module.so", "1234", ErrorCode::kNotFound,
                  "/nowhere/module.so does not load");
   EXPECT_THAT(provider(elsewhere)->check().error().text, HasSubstr("no such token"));
@@ -259,8 +259,12 @@ TEST(Pkcs11Uri, IsRefusedWhenAPartIsMissingOrNotUnderstood) {
       {"pkcs11:token=t;object=o", "needs module-path="},
       {"pkcs11:token=t;object=o?module-path=m.so", "an absolute path"},
       {"pkcs11:object=o" + module, "needs token= or serial="},
+      {"pkcs11:token=;object=o" + module, "needs token= or serial="},
       {"pkcs11:token=t" + module, "needs object= or id="},
+      {"pkcs11:token=t;object=" + module, "needs object= or id="},
       {"pkcs11:token=t;object=o;colour=red" + module, "not understood"},
+      {"pkcs11:token=t;object=o;slot-id=1" + module, "not understood"},
+      {"pkcs11:token=t;object=o;library-manufacturer=m" + module, "not understood"},
       {"pkcs11:token=t;object=o;type=private" + module, "another type than secret-key"},
       {"pkcs11:token=t;object=o" + module + "&pin-value=1234", "holds the PIN"},
       {"pkcs11:token=t;object=o" + module + "&pin-source=pin", "pin-source is file:"},

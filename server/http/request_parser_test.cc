@@ -207,5 +207,25 @@ TEST(Serialize, WritesHeaderAndBodyAsOnePiece) {
   EXPECT_TRUE(text(Persistence::kKeepAliveSaid, BodyUse::kSend).contains("\r\nConnection: keep-alive\r\n"));
 }
 
+// An operator's passphrase comes as a body.
+TEST(RequestParser, KeepsNoSecondCopyOfABody) {
+  const std::string secret = "correct horse battery";
+  const std::string requests[] = {
+      with("Content-Length: 21", secret),
+      with("Transfer-Encoding: chunked", "15\r\n" + secret + "\r\n0\r\n\r\n"),
+      with("Content-Length: 21", secret) + with("X: y").substr(0, 20),
+  };
+  for (const std::string& request : requests) {
+    for (const std::size_t piece : {1UL, 7UL, 1000UL}) {
+      RequestParser parser({});
+      const std::span<const std::uint8_t> buffer = parser.writable();  // all of it, while it is empty
+      ASSERT_EQ(feed(parser, request, piece), State::kComplete);
+      EXPECT_EQ(text_of(parser.take().body), secret);
+      parser.resume();
+      EXPECT_TRUE(std::ranges::search(buffer, std::string_view("horse")).empty()) << piece << "\n" << request;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace qkms::server::http
