@@ -12,6 +12,14 @@ using State = kms::Node::State;
 
 constexpr const char* kNotSealed = "it is not sealed\n";
 
+enum class Typed { kNothing, kSomething };
+
+// Nobody has tried anything: the fetcher was busy or has stopped, or the operator wants to know what to type.
+bool is_no_attempt(const Error& error, Typed typed) {
+  return error.code == ErrorCode::kOverloaded || error.code == ErrorCode::kClosed ||
+         (typed == Typed::kNothing && error.code == ErrorCode::kUnauthorised);
+}
+
 Error ending() { return {ErrorCode::kClosed, "the outcome of a commit is unknown: the daemon ends"}; }
 
 }  // namespace
@@ -39,13 +47,10 @@ void SealCommands::unseal(std::string who, SecretBytes typed, Answer answer) {
     return answer(
         fail(ErrorCode::kRateLimited, fmt::format("the last attempt was refused: wait {} s", kPause.count())));
   }
-  const bool asks_what_to_type = typed.empty();
-  keys_.fetch(std::move(typed), [this, asks_what_to_type, who = std::move(who), answer = std::move(answer)](
+  const Typed what = typed.empty() ? Typed::kNothing : Typed::kSomething;
+  keys_.fetch(std::move(typed), [this, what, who = std::move(who), answer = std::move(answer)](
                                     Result<SecretBytes> key, const std::string& where) mutable {
-    if (!key && (key.error().code == ErrorCode::kOverloaded ||
-                 (asks_what_to_type && key.error().code == ErrorCode::kUnauthorised))) {
-      return answer(std::unexpected(key.error()));
-    }
+    if (!key && is_no_attempt(key.error(), what)) return answer(std::unexpected(key.error()));
     Attempt attempt{std::move(who), where, std::move(answer)};
     if (!key) return refuse(std::move(attempt), key.error());
     const auto shared = std::make_shared<Attempt>(std::move(attempt));

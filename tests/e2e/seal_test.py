@@ -132,13 +132,6 @@ class Sealed(SealCase):
         self.assertEqual(self.b.metrics()[("qkms_unseals_refused_total", ())], 1)
         self.assertIn('"action":"unseal","actor":"admin"', self.operate(self.b, "audit export"))
 
-    def test_ends_a_backup_that_is_under_way_or_comes_after_it(self):
-        for _ in range(3):
-            self.seal()
-            self.operate(self.b, "backup", expected=1)
-            self.unseal()
-            self.assertIn("store-", self.operate(self.b, "backup"))
-
 
 class PutBack(SealCase):
     def test_gives_nothing_twice_from_a_copy_that_was_put_back_meanwhile(self):
