@@ -77,13 +77,13 @@ SyslogCopy::Step SyslogCopy::copy_page(const Read& read) {
   if (!page) return Step::kFailed;  // the daemon ends, or has other troubles that it speaks of itself
   for (const std::string& line : page->lines) {
     const Result<api::AuditPlace> place = api::place_of_audit_line(line);
-    if (!place) continue;
+    const std::uint64_t number = place ? place->sequence : last_ + 1;
     const Sent sent = send(message_of(line));
     counts_.waiting = page->last.sequence - last_;
     if (sent == Sent::kNo) return Step::kFailed;
-    counts_.skipped += place->sequence - last_ - 1 + (sent == Sent::kTooLong ? 1 : 0);
+    counts_.skipped += number - last_ - 1 + (sent == Sent::kTooLong ? 1 : 0);
     counts_.copied += sent == Sent::kYes ? 1 : 0;
-    last_ = place->sequence;
+    last_ = number;
   }
   counts_.waiting = page->last.sequence - last_;
   if (out_) note_recovery();
