@@ -105,6 +105,21 @@ TEST_F(ConfigFiles, RefuseAMasterKeyOfAnotherSize) {
   EXPECT_THAT(problems(), HasSubstr("master.key"));
 }
 
+// What can be seen without an operator.
+TEST_F(ConfigFiles, RefuseAMasterKeyWhoseSourceIsNotThere) {
+  using Scheme = storage::MasterKeySource::Scheme;
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  config_.master_key = {Scheme::kPassphrase, (folder_ / "passphrase").string()};
+  EXPECT_THAT(problems(), HasSubstr("passphrase: No such file"));
+  std::ofstream(folder_ / "passphrase") << "qkms-scrypt-1 n=16384 r=8 p=1 salt=" << std::string(64, '0')
+                                        << " check=0000\n";
+  EXPECT_EQ(problems(), "");
+  config_.master_key = {Scheme::kCredential, "master"};
+  EXPECT_THAT(problems(), HasSubstr("LoadCredentialEncrypted=master:"));
+  config_.master_key = {Scheme::kPkcs11, "token=t;object=o?module-path=/nowhere.so"};
+  EXPECT_THAT(problems(), HasSubstr("the PKCS#11 module /nowhere.so does not load"));
+}
+
 TEST_F(ConfigFiles, RefuseAFileAsStateFolder) {
   config_.state_dir = folder_ / "master.key";
   EXPECT_THAT(problems(), HasSubstr("master.key: not a folder"));
