@@ -22,6 +22,8 @@ class SilentOutlet final : public EngineOutlet {
   void close(kms::CloseEffect) override {}
   void close_all_sessions() override {}
   void notice(const kms::Notice&) override {}
+  void note(kms::DriverNote) override {}
+  void link_full(const kms::LinkFull&) override {}
   void state_changed(State) override {}
 };
 
