@@ -1,5 +1,6 @@
 // A request's body for Beast's parser, in memory that wipes itself: an operator may send a passphrase. It grows with
-// what has come, not with what the header promises: who promises and sends nothing costs nothing.
+// what has come, up to what the header promises: who promises and sends nothing costs nothing, and who sends all of it
+// gets no more than that.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +19,7 @@ namespace qkms::server::http {
 struct SecretBody {
   class value_type {
    public:
+    void promise(std::uint64_t size) { promised_ = size; }
     void append(std::span<const std::uint8_t> bytes) {
       if (bytes.empty()) return;
       reserve(size_ + bytes.size());
@@ -33,13 +35,15 @@ struct SecretBody {
    private:
     void reserve(std::size_t size) {
       if (size <= room_.size()) return;
-      SecretBytes wider(std::max(size, 2 * room_.size()));
+      const std::uint64_t wanted = std::min<std::uint64_t>(2 * room_.size(), promised_);
+      SecretBytes wider(std::max(size, static_cast<std::size_t>(wanted)));
       if (size_ > 0) std::memcpy(wider.reveal_mutable().data(), room_.reveal().data(), size_);
       room_ = std::move(wider);
     }
 
     SecretBytes room_;
     std::size_t size_ = 0;
+    std::uint64_t promised_ = UINT64_MAX;
   };
 
   // Beast's BodyReader. The parser's limit bounds what comes here.
@@ -48,7 +52,10 @@ struct SecretBody {
     template <bool is_request, class Fields>
     reader(boost::beast::http::header<is_request, Fields>&, value_type& body) : body_(body) {}
 
-    void init(const boost::optional<std::uint64_t>&, boost::beast::error_code& error) { error = {}; }
+    void init(const boost::optional<std::uint64_t>& length, boost::beast::error_code& error) {
+      error = {};
+      if (length) body_.promise(*length);
+    }
 
     template <class Buffers>
     std::size_t put(const Buffers& buffers, boost::beast::error_code& error) {
