@@ -60,6 +60,8 @@ void fill(Field& field, Lane& lane, std::uint64_t target) {
   while (lane.stock->count() < target && !is_late(field.options)) {
     spent += lane.store->put(lane.stock->fresh(std::min<std::size_t>(kKeysPerFilling, target - lane.stock->count())));
   }
+  lane.store->close();  // which copies the log into the file
+  lane.store->open();
   const auto grown = static_cast<double>(std::max<std::uint64_t>(lane.stock->count() - before, 1));
   const double bytes = static_cast<double>(lane.store->size_bytes() - bytes_before) / grown;
   say(fmt::format("  {:<9} {:>9} stored: {:.0f} bytes a key, filled at {:.0f} keys/s", lane.name, lane.stock->count(),
