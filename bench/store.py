@@ -110,14 +110,14 @@ def compared(results, operation):
 
 def operations_table(results):
     print(
-        f"{'operation':<18}{'stored':>11}{'/s':>9}{'bare/s':>9}{'us':>9}{'CPU us':>9}{'bare CPU':>9}{'written':>9}"
+        f"{'operation':<18}{'stored':>11}{'/s':>9}{'bare/s':>9}{'us':>10}{'CPU us':>9}{'bare CPU':>9}{'written':>10}"
         f"{'ratio':>8}{'CPU':>6}{'ratio*':>8}{'CPU*':>6}{'spread':>8}"
     )
     for operation in OPERATIONS:
         for line in compared(results, operation):
             print(
                 f"{operation:<18}{line['stored']:>11,.0f}{line['per_s']:>9,.0f}{line['bare_per_s']:>9,.0f}"
-                f"{line['wall_us']:>9,.1f}{line['cpu_us']:>9,.1f}{line['bare_cpu_us']:>9,.1f}{line['written']:>9,.0f}"
+                f"{line['wall_us']:>10,.1f}{line['cpu_us']:>9,.1f}{line['bare_cpu_us']:>9,.1f}{line['written']:>10,.0f}"
                 f"{line['ratio']:>8.2f}{line['cpu_ratio']:>6.2f}{line['ratio_all']:>8.2f}{line['cpu_ratio_all']:>6.2f}"
                 f"{line['spread']:>8.0%}"
             )
@@ -166,12 +166,12 @@ def draw(results, path):
         for who, name in names.items():
             found = sorted((key[0], row) for key, row in rows_of(results, "deliver").items() if key[1] == who)
             lines.append((name, [(stored, 1e6 / statistics.median(row[field])) for stored, row in found]))
-        panels.append(plot.Panel(title, "stored assignments", "", lines, log_x=True))
+        panels.append(plot.Panel(title, "stored assignments", lines, log_x=True))
     lines = [
         (f"{names[who]}", [(k / 1e6, b / 1e6) for k, b in zip(row["keys"], row["store_bytes"])])
         for (_, who), row in rows_of(results, "churn").items()
     ]
-    panels.append(plot.Panel("Size of the file, MB", "million keys come and gone", "", lines))
+    panels.append(plot.Panel("Size of the file, MB", "million keys come and gone", lines))
     path.write_text(plot.svg([panel for panel in panels if any(points for _, points in panel.lines)]))
 
 

@@ -13,7 +13,6 @@ COLOURS = ("#1b6ca8", "#d1495b", "#66a182")
 class Panel:
     title: str
     x_label: str
-    y_label: str
     lines: list  # (name, [(x, y), ...])
     log_x: bool = False
 

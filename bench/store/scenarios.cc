@@ -76,6 +76,10 @@ void fill(Field& field, Lane& lane, std::uint64_t target) {
 
 Spent put(Lane& lane) { return lane.store->put(lane.stock->fresh(kKeysPerCommit)); }
 Spent deliver(Lane& lane) { return lane.store->deliver(lane.stock->oldest(kKeysPerCommit)); }
+// Where deliveries alone are measured, nothing else puts what they take.
+void refill(Lane& lane) {
+  if (lane.stock->count() < kKeysPerCommit) put(lane);
+}
 Spent deliver_scattered(Lane& lane) { return lane.store->deliver(lane.stock->scattered(kKeysPerCommit)); }
 Spent take(Lane& lane) { return lane.store->take(kKeysPerCommit); }
 Spent ingest(Lane& lane) { return lane.store->ingest(kBlocksPerCommit); }
@@ -90,7 +94,7 @@ struct Operation {
 
 const Operation kOperations[] = {
     {"put", put, nullptr, kKeysPerCommit},
-    {"deliver", deliver, nullptr, kKeysPerCommit},
+    {"deliver", deliver, refill, kKeysPerCommit},
     {"deliver_scattered", deliver_scattered, [](Lane& lane) { put(lane); }, kKeysPerCommit},
     {"take", take, nullptr, kKeysPerCommit},
     {"ingest_mb", ingest, nullptr, 1e-6 * kBlocksPerCommit* kBlockBytes, 5},
