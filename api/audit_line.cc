@@ -1,6 +1,7 @@
 #include "api/audit_line.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "api/json_reader.h"
@@ -10,6 +11,9 @@
 namespace qkms::api {
 namespace {
 
+constexpr std::size_t kUsualLineBytes = 384;  // without key IDs, so that a line is allocated once
+constexpr std::size_t kKeyTextBytes = 39;
+
 void append_text(std::string& line, std::string_view name, std::string_view text) {
   if (text.empty()) return;
   line += ",\"";
@@ -18,12 +22,18 @@ void append_text(std::string& line, std::string_view name, std::string_view text
   append_json_string(line, text.substr(0, kMaxAuditTextBytes));
 }
 
+void append_digits(std::string& line, std::uint64_t number) {
+  std::array<char, 20> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  line.append(digits.data(), end);
+}
+
 void append_number(std::string& line, std::string_view name, std::uint64_t number) {
   if (number == 0) return;
   line += ",\"";
   line += name;
   line += "\":";
-  line += std::to_string(number);
+  append_digits(line, number);
 }
 
 void append_keys(std::string& line, const std::vector<KeyId>& keys) {
@@ -33,7 +43,9 @@ void append_keys(std::string& line, const std::vector<KeyId>& keys) {
   for (const KeyId& key : keys) {
     line += std::exchange(before, ',');
     line += '"';
-    line += to_string(key);
+    std::array<char, 36> text;
+    write_uuid(key.bytes(), text);
+    line.append(text.data(), text.size());
     line += '"';
   }
   line += ']';
@@ -84,12 +96,20 @@ std::string_view name_of(AuditAction action) {
       return "master_key";
     case AuditAction::kBackup:
       return "backup";
+    case AuditAction::kSeal:
+      return "seal";
+    case AuditAction::kUnseal:
+      return "unseal";
   }
   return "unknown";
 }
 
 std::string audit_line(const AuditStamp& stamp, const AuditRecord& record) {
-  std::string line = R"({"n":)" + std::to_string(stamp.sequence) + R"(,"time":")";
+  std::string line;
+  line.reserve(kUsualLineBytes + kKeyTextBytes * record.keys.size());
+  line += R"({"n":)";
+  append_digits(line, stamp.sequence);
+  line += R"(,"time":")";
   line += stamp.time;
   line += '"';
   append_text(line, "node", stamp.node);

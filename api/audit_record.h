@@ -28,8 +28,10 @@ enum class AuditAction {
   kConfiguration,  // another configuration was put in force, or was refused
   kMasterKey,      // another master key was put in use, or was refused
   kBackup,         // a copy of the store was made, or failed
+  kSeal,           // the master key was wiped from memory
+  kUnseal,         // it came back, or was refused
 };
-inline constexpr std::size_t kAuditActions = static_cast<std::size_t>(AuditAction::kBackup) + 1;
+inline constexpr std::size_t kAuditActions = static_cast<std::size_t>(AuditAction::kUnseal) + 1;
 std::string_view name_of(AuditAction action);
 
 // What is empty or 0 does not apply. Never key bits.

@@ -1,5 +1,7 @@
 #include "api/json_writer.h"
 
+#include <algorithm>
+
 #include "api/utf8.h"
 #include "base/text.h"
 
@@ -25,11 +27,22 @@ void append_escaped(std::string& out, char c) {
   out += kHexDigits[byte & 15];
 }
 
+// Characters at the front that stand for themselves and take one byte each: of most texts, all.
+std::size_t plain_length(std::string_view text) {
+  const auto end =
+      std::ranges::find_if(text, [](char c) { return static_cast<std::uint8_t>(c) >= 0x80 || needs_escape(c); });
+  return static_cast<std::size_t>(end - text.begin());
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
+    const std::size_t plain = plain_length(text);
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const std::size_t length = utf8_length(text);
     if (length == 0) {
       out += "\\ufffd";

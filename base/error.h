@@ -26,6 +26,7 @@ enum class ErrorCode {
   kOverQuota,             // likewise for today
   kReserved,              // the key that is left is kept for other pairs
   kClosed,                // the store cannot be trusted at the moment: no key goes out
+  kSealed,                // an operator has to unseal the store first: no key goes out, and waiting alone does not help
   kNotFound,              // a file, a row, a path is not there
   kCorrupt,               // stored or received data fails its check
   kIo,                    // the operating system said no

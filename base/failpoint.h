@@ -38,9 +38,16 @@ enum class Failpoint {
   kReloadAfterApply,
   kShutdownBegin,
   kShutdownDrained,
+  kKeyringBeforeWrite,
+  kKeyringAfterWrite,
+  kBackupStep,
+  kBackupBeforePlace,
+  kBackupAfterPlace,
+  kRotateMasterBegin,
+  kRotateMasterDone,
 };
 
-inline constexpr std::array<std::string_view, 23> kFailpointNames = {
+inline constexpr std::array<std::string_view, 30> kFailpointNames = {
     "store.open",
     "store.migrate",
     "store.begin",
@@ -64,8 +71,15 @@ inline constexpr std::array<std::string_view, 23> kFailpointNames = {
     "reload.after_apply",       //
     "shutdown.begin",           //
     "shutdown.drained",         //
+    "keyring.before_write",     // an epoch begins or is destroyed, or the master key changes
+    "keyring.after_write",      //
+    "backup.step",              //
+    "backup.before_place",      // the copy is whole, under another name
+    "backup.after_place",       //
+    "rotate_master.begin",      // the new key is read
+    "rotate_master.done",       // the keyring is wrapped under it, and nobody has heard
 };
-static_assert(kFailpointNames.size() == static_cast<std::size_t>(Failpoint::kShutdownDrained) + 1);
+static_assert(kFailpointNames.size() == static_cast<std::size_t>(Failpoint::kRotateMasterDone) + 1);
 
 // What the code at a failpoint is to behave like. Dying is not among it: then there is no answer.
 enum class Fault { kNone, kError, kDiskFull };

@@ -35,6 +35,8 @@ std::string_view name_of(ErrorCode code) {
     case ErrorCode::kReserved:
       return "reserved";
     case ErrorCode::kClosed:
+      return "closed";
+    case ErrorCode::kSealed:
       return "sealed";
     case ErrorCode::kNotFound:
       return "not-found";

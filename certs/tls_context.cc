@@ -81,8 +81,8 @@ Result<SslContextPtr> make_bare_context(const SSL_METHOD* method, TlsMinimum min
   if (context == nullptr) return fail(ErrorCode::kInternal, "TLS: " + openssl_errors());
   SSL_CTX* raw = context.get();
   SSL_CTX_set_security_level(raw, 2);
-  SSL_CTX_set_options(
-      raw, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(raw, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_CLEANSE_PLAINTEXT);
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_cert_verify_callback(raw, verify_at_judged_time, nullptr);
   SSL_CTX_set_verify_depth(raw, kMaxChainDepth);

@@ -4,14 +4,16 @@
 
 #include <cstdio>
 
+#include "base/text.h"
 #include "certs/dev_ca.h"
 #include "cli/audit.h"
 #include "cli/conformance/command.h"
 #include "cli/https_client.h"
 #include "cli/link.h"
+#include "cli/master_key_command.h"
+#include "cli/typed_secret.h"
 #include "cli/verify_command.h"
 #include "server/config.h"
-#include "storage/master_key.h"
 #include "storage/store_backup.h"
 
 namespace qkms::cli {
@@ -27,13 +29,6 @@ Result<void> dev_pki(const Arguments& arguments) {
   if (auto made = certs::make_dev_pki(folder, pki); !made) return made;
   fmt::print("{}: made a DEVELOPMENT PKI, good for {} days. Its CAs' keys are not protected: never use it for real.\n",
              folder, certs::kDevDays);
-  return {};
-}
-
-Result<void> new_master_key(const Arguments& arguments) {
-  const std::string& file = arguments.positional.front();
-  if (auto made = storage::create_master_key(file); !made) return made;
-  fmt::print("{}: made. Without it the store cannot be read: keep a copy, away from the store.\n", file);
   return {};
 }
 
@@ -74,12 +69,13 @@ Result<OperatorAccess> access_of(const Arguments& arguments) {
   return out;
 }
 
-Result<HttpsResponse> ask_daemon(const Arguments& arguments, std::string_view method, std::string_view path) {
+Result<HttpsResponse> ask_daemon(const Arguments& arguments, std::string_view method, std::string_view path,
+                                 const SecretBytes& typed = {}) {
   const auto access = access_of(arguments);
   if (!access) return std::unexpected(access.error());
   const auto timeout = timeout_ms(arguments, kDefaultTimeoutSeconds);
   if (!timeout) return std::unexpected(timeout.error());
-  return https_ask(access->target, method, path, access->files, *timeout);
+  return https_ask(access->target, method, path, typed, access->files, *timeout);
 }
 
 std::unexpected<Error> not_200(const HttpsResponse& response, std::string_view path) {
@@ -87,12 +83,27 @@ std::unexpected<Error> not_200(const HttpsResponse& response, std::string_view p
 }
 
 // Prints the daemon's answer; anything but 200 is an error, after its text.
-Result<void> ask(const Arguments& arguments, std::string_view method, std::string_view path) {
-  const auto response = ask_daemon(arguments, method, path);
+Result<void> report(const Result<HttpsResponse>& response, std::string_view path) {
   if (!response) return std::unexpected(response.error());
   fmt::print("{}{}", response->body, response->body.empty() || response->body.ends_with('\n') ? "" : "\n");
   if (response->status == 200) return {};
   return not_200(*response, path);
+}
+
+Result<void> ask(const Arguments& arguments, std::string_view method, std::string_view path) {
+  return report(ask_daemon(arguments, method, path), path);
+}
+
+// For what may need a passphrase or a PIN: whether it does, the daemon knows. It is asked without, and answers 403 and
+// what it needs.
+Result<void> ask_typing(const Arguments& arguments, std::string_view method, std::string_view path) {
+  constexpr int kTypeIt = 403;
+  const auto response = ask_daemon(arguments, method, path);
+  if (!response || response->status != kTypeIt) return report(response, path);
+  const std::string_view needs(response->body);
+  const auto typed = read_typed_secret(printable(needs.substr(0, needs.find('\n')), 300));
+  if (!typed) return std::unexpected(typed.error());
+  return report(ask_daemon(arguments, method, path, *typed), path);
 }
 
 const ArgumentSpec kOperatorArguments = {
@@ -168,10 +179,12 @@ Result<void> accept_audit(const Arguments& arguments) {
   return fail(ErrorCode::kInvalid, "give --cert and --key to ask a daemon, or: verify --file FILE");
 }
 
+using Asking = Result<void> (*)(const Arguments&, std::string_view method, std::string_view path);
+
 Command operator_command(std::string_view name, std::string_view sentence, std::string_view method,
-                         std::string_view path) {
+                         std::string_view path, Asking asking = ask) {
   return {name, sentence, kOperatorArguments,
-          [method, path](const Arguments& arguments) { return ask(arguments, method, path); }};
+          [=](const Arguments& arguments) { return asking(arguments, method, path); }};
 }
 
 }  // namespace
@@ -193,8 +206,11 @@ std::vector<Command> commands() {
                        "/reload"),
       operator_command("backup", "Have a daemon copy its store, while it runs, into its state folder.", "POST",
                        "/backup"),
-      operator_command("rotate-master", "Have a daemon take the key that its master key file holds now.", "POST",
-                       "/rotate-master"),
+      operator_command("rotate-master", "Have a daemon take the master key that its configuration names now.", "POST",
+                       "/rotate-master", ask_typing),
+      operator_command("seal", "Have a daemon wipe its master key from memory and hand out nothing.", "POST", "/seal"),
+      operator_command("unseal", "Have a sealed daemon take its master key again and go on.", "POST", "/unseal",
+                       ask_typing),
       {"restore",
        "Put a backup in the place of a stopped daemon's store; all key material in it will be burned.",
        {{{"--config", "FILE", Given::kOnce, "The daemon's configuration."},
@@ -207,7 +223,7 @@ std::vector<Command> commands() {
        accept_audit},
       conformance::conformance_command(),
       {"dev-pki", "Make certificates for demonstrations and tests.", pki, dev_pki},
-      {"new-master-key", "Make the key that seals a store.", {{}, {"FILE"}}, new_master_key},
+      new_master_key_command(),
       verify_command(),
       {"reference-config", "Print every option of qkmsd's configuration.", {}, reference_config},
   };

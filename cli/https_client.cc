@@ -28,16 +28,20 @@ Result<std::string> receive_all(TlsConnection& connection) {
 std::string host_header(const HttpsTarget& target) { return api::host_header(target.host, target.port); }
 
 Result<HttpsResponse> https_ask(const HttpsTarget& target, std::string_view method, std::string_view path,
-                                const certs::TlsFiles& files, int timeout_ms) {
+                                const SecretBytes& typed, const certs::TlsFiles& files, int timeout_ms) {
   const auto context = certs::make_client_context(files, certs::TlsMinimum::k1_3);
   if (!context) return std::unexpected(context.error());
   TlsConnection connection(target, timeout_ms);
   if (auto connected = connection.connect(); !connected) return std::unexpected(connected.error());
   if (auto secured = connection.handshake(context->get()); !secured) return std::unexpected(secured.error());
-  const std::string request =
-      fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: */*\r\n{}\r\n", method, path,
-                  host_header(target), method == "POST" ? "Content-Length: 0\r\n" : "");
-  if (auto sent = connection.send(request); !sent) return std::unexpected(sent.error());
+  const std::string length = method == "POST" ? fmt::format("Content-Length: {}\r\n", typed.size()) : "";
+  const std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: */*\r\n{}\r\n",
+                                       method, path, host_header(target), length);
+  const std::string_view body(reinterpret_cast<const char*>(typed.reveal().data()), typed.size());
+  for (const std::string_view part : {std::string_view(head), body}) {
+    if (part.empty()) continue;
+    if (auto sent = connection.send(part); !sent) return std::unexpected(sent.error());
+  }
   const auto answer = receive_all(connection);
   if (!answer) return std::unexpected(answer.error());
   return parse_response(*answer);

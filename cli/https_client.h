@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "certs/tls_context.h"
 
 namespace qkms::cli {
@@ -32,8 +33,8 @@ inline constexpr std::size_t kMaxResponseBytes = 16 << 20;
 
 // kPeerUnreachable when nobody answers in time, kUnauthorised when TLS fails on either side. Looking up a name may take
 // longer than the timeout: the system decides.
-// A request without a body; `method` is GET or POST.
+// `method` is GET or POST; `typed` is a POST's body, and may be a secret.
 Result<HttpsResponse> https_ask(const HttpsTarget& target, std::string_view method, std::string_view path,
-                                const certs::TlsFiles& files, int timeout_ms);
+                                const SecretBytes& typed, const certs::TlsFiles& files, int timeout_ms);
 
 }  // namespace qkms::cli

@@ -95,6 +95,7 @@ std::string details_of(const JsonObject& link) {
   line("driver", text_of(link, "driver") + (text_of(link, "simulated") == "yes" ? "  SIMULATED: NOT SECRET" : ""));
   line("state", text_of(link, "state"));
   line("error", text_of(link, "error"));
+  line("held", text_of(link, "held"));
   line("restarts", text_of(link, "restarts"));
   line("rate", rate_text(number_of(link, "rate_bps")) + " let in over the last minute");
   if (api::find_member(link, "device_rate_bps") != nullptr)

@@ -123,6 +123,7 @@ class Qkmsctl : public testing::Test {
     const fs::path out = folder_ / "stdout", err = folder_ / "stderr";
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, 0, input_.c_str(), O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     posix_spawn_file_actions_addopen(&files, 2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     pid_t child = 0;
@@ -151,6 +152,7 @@ class Qkmsctl : public testing::Test {
   }
 
   fs::path folder_;
+  fs::path input_ = "/dev/null";  // standard input of what runs
 };
 
 TEST_F(Qkmsctl, HelpsAndSaysItsVersion) {
@@ -171,7 +173,7 @@ TEST_F(Qkmsctl, RefusesAWrongCommandLine) {
   const Case cases[] = {{{}, "usage:"},
                         {{"dance"}, "unknown command \"dance\""},
                         {{"dev-pki"}, "--out DIR is missing"},
-                        {{"new-master-key"}, "FILE is missing"},
+                        {{"new-master-key"}, "KEY is missing"},
                         {{"live", "--cert", "x"}, "--key FILE is missing"}};
   for (const auto& c : cases) {
     const Ran ran = run(c.words);
@@ -180,12 +182,35 @@ TEST_F(Qkmsctl, RefusesAWrongCommandLine) {
   }
 }
 
+TEST_F(Qkmsctl, MakesNoMasterKeyWithoutAScheme) {
+  const Ran ran = run({"new-master-key", (folder_ / "master.key").string()});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("file:PATH, credential:NAME, passphrase:PATH, or pkcs11:URI"));
+}
+
+TEST_F(Qkmsctl, MakesAPassphraseOfOneLineOfStandardInput) {
+  const std::string file = (folder_ / "passphrase").string();
+  const auto typed = [&](std::string_view text) {
+    std::ofstream(input_ = folder_ / "typed", std::ios::trunc) << text;
+    return run({"new-master-key", "passphrase:" + file});
+  };
+  EXPECT_THAT(typed("").err, HasSubstr("nothing was typed"));
+  EXPECT_THAT(typed("\n").err, HasSubstr("nothing was typed"));
+  EXPECT_THAT(typed("fourteen bytes\n").err, HasSubstr("15 to 1024 bytes"));
+  EXPECT_THAT(typed(std::string(1025, 'a') + "\n").err, HasSubstr("more than 1024 bytes"));
+  EXPECT_FALSE(fs::exists(file));
+  const Ran made = typed("correct horse battery\nand more\n");
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_THAT(made.out + made.err + contents(file), testing::Not(HasSubstr("horse")));
+  EXPECT_THAT(contents(file), testing::StartsWith("qkms-scrypt-1 n=131072 "));
+}
+
 TEST_F(Qkmsctl, MakesAMasterKeyOnce) {
   const fs::path file = folder_ / "master.key";
-  EXPECT_EQ(run({"new-master-key", file}).status, 0);
+  EXPECT_EQ(run({"new-master-key", "file:" + file.string()}).status, 0);
   EXPECT_EQ(fs::status(file).permissions(), fs::perms::owner_read | fs::perms::owner_write);
   const std::string before = contents(file);
-  const Ran again = run({"new-master-key", file});
+  const Ran again = run({"new-master-key", "file:" + file.string()});
   EXPECT_EQ(again.status, 1);
   EXPECT_THAT(again.err, HasSubstr("master.key"));
   EXPECT_EQ(contents(file), before);
@@ -225,7 +250,7 @@ TEST_F(Qkmsctl, FindsTheDaemonByItsConfiguration) {
         "ca = \"pki/{0}-ca.crt\"\n",
         name, listen);
   };
-  std::ofstream(folder_ / "qkmsd.toml") << "[kme]\nid = \"KME-A\"\nstate_dir = \"state\"\nmaster_key_file = \"m\"\n"
+  std::ofstream(folder_ / "qkmsd.toml") << "[kme]\nid = \"KME-A\"\nstate_dir = \"state\"\nmaster_key = \"file:m\"\n"
                                         << section("sae", "127.0.0.1:0") << section("peer", "127.0.0.1:0")
                                         << section("operator", fmt::format("0.0.0.0:{}", daemon.port()));
   const Ran ran = run(as_admin(pki, {"live", "--config", folder_ / "qkmsd.toml"}));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/typed_secret.h"
 #include "server/config.h"
 #include "storage/master_key.h"
 #include "storage/verify_store.h"
@@ -27,7 +28,11 @@ void print(const storage::VerifyReport& report) {
 Result<void> verify(const Arguments& arguments) {
   const auto config = server::read_config(arguments.one("--config"));
   if (!config) return std::unexpected(config.error());
-  auto master_key = storage::read_master_key(config->master_key_file);
+  const auto provider = storage::make_master_key_provider(config->master_key);
+  if (!provider) return std::unexpected(provider.error());
+  const auto typed = typed_for(**provider);
+  if (!typed) return std::unexpected(typed.error());
+  auto master_key = (*provider)->fetch(*typed);
   if (!master_key) return std::unexpected(master_key.error());
   const auto report = storage::verify_store(config->store_file(), config->keyring_file, std::move(*master_key));
   if (!report) return std::unexpected(report.error());

@@ -8,3 +8,5 @@ find_package(Threads REQUIRED)
 find_package(Boost 1.81 CONFIG REQUIRED)  # headers only
 find_package(tomlplusplus REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)  # prometheus-cpp::core
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(P11Kit REQUIRED IMPORTED_TARGET p11-kit-1)  # PKCS#11: headers, URIs, loading of modules

@@ -52,6 +52,7 @@ struct LinkStatus {
   std::uint64_t quarantined = 0;        // blocks that failed a health test, or came while the link was distrusted
   std::uint64_t rejected = 0;           // what came and was no block
   std::optional<Millis> last_block_at;
+  std::string held;  // why a block waits; empty: none does
   double rate_bps = 0;  // of blocks let in, over about the last minute
   DeviceReport device;
   std::vector<std::pair<LinkAlarm, std::string>> alarms;
@@ -73,6 +74,7 @@ class LinkWatch {
   std::string judge(const std::string& why, Millis now);
   void let_in(std::size_t bytes, Millis now);
   void rejected(std::string why, Millis now);
+  void hold(std::string why) { status_.held = std::move(why); }
   void flooding(Millis now);
   void mismatched(Millis now);
   // A device that speaks is there.

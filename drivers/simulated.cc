@@ -29,6 +29,7 @@ class SimulatedDriver final : public Driver {
     if (!waiter) return std::unexpected(waiter.error());
     SimulatedLink source(link_, settings_, std::random_device{}(), wall_ms());
     for (;;) {
+      host.report(source.report(wall_ms()));
       // In pieces, because wall time can jump while the thread waits on the steady clock.
       const Millis left = source.next_due().value_or(wall_ms() + kLongestWaitMs) - wall_ms();
       if ((*waiter)->sleep(std::clamp<Millis>(left, 0, kLongestWaitMs)) == Waiter::Woken::kStop) return {};

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "drivers/driver.h"
+#include "drivers/model_settings.h"
 
 namespace qkms::drivers {
 
@@ -23,9 +24,10 @@ struct SimulatedFaults {
 
 struct SimulatedSettings {
   std::string seed;                  // any text; equal at both ends
-  std::uint64_t rate_bps = 100'000;  // secret bits a second, on average
+  std::uint64_t rate_bps = 100'000;  // secret bits a second, on average, of model "constant"
   std::uint32_t burst_ms = 1000;  // a block (or several, when too large for one) for every such interval of wall time
   SimulatedFaults faults;
+  ModelSettings physics;  // must have no problem (problem_of)
   bool operator==(const SimulatedSettings&) const = default;
 };
 

@@ -5,30 +5,18 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cmath>
 #include <memory>
 
 namespace qkms::drivers {
 namespace {
 
 struct FreeContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
 };
 
 // Out of memory is the only way in which these calls of libcrypto fail; there is nothing to go on with then.
 void require(int outcome) { assert(outcome == 1); }
-
-std::array<std::uint8_t, 8> big_endian(std::uint64_t value) {
-  std::array<std::uint8_t, 8> bytes;
-  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(value >> (56 - 8 * i));
-  return bytes;
-}
-
-void hash_text(EVP_MD_CTX* context, std::string_view text) {
-  const auto size = big_endian(text.size());  // so that no two lists of texts hash alike
-  require(EVP_DigestUpdate(context, size.data(), size.size()));
-  require(EVP_DigestUpdate(context, text.data(), text.size()));
-}
 
 void fill_with_keystream(std::span<const std::uint8_t, 32> key, std::span<std::uint8_t> out) {
   const std::array<std::uint8_t, 16> counter{};  // the key is used for one block only
@@ -40,45 +28,66 @@ void fill_with_keystream(std::span<const std::uint8_t, 32> key, std::span<std::u
   require(EVP_EncryptUpdate(context.get(), out.data(), &written, out.data(), static_cast<int>(out.size())));
 }
 
+// So many intervals that an undisturbed rate gives two of the smallest blocks: then half of it still gives one.
+std::uint64_t stride_of(const LinkModel& model, Seconds interval) {
+  const auto usual = model.usual_rate_bps();
+  if (!usual) return 1;
+  if (*usual <= 0) return 0;
+  constexpr double kMost = 1e9;
+  const double needed = 2.0 * kMinBlockBytes * 8 / (*usual * interval);
+  return static_cast<std::uint64_t>(std::clamp(std::ceil(needed), 1.0, kMost));
+}
+
 Block copy_of(const Block& block) { return {block.id, SecretBytes::copy_of(block.bits.reveal())}; }
 
 }  // namespace
 
-SimulatedSource::SimulatedSource(LinkId link, SimulatedSettings settings)
-    : link_(std::move(link)), seed_(std::move(settings.seed)) {
+SimulatedSource::SimulatedSource(LinkId link, const SimulatedSettings& settings)
+    : draws_(std::move(link), settings.seed),
+      rate_bps_(static_cast<double>(settings.rate_bps)),
+      speed_(settings.physics.speed),
+      burst_ms_(std::max<Millis>(1, settings.burst_ms)),
+      epoch_(settings.physics.epoch_s),
+      model_(make_model(settings.physics, draws_)) {
+  if (model_ != nullptr) {
+    stride_ = stride_of(*model_, static_cast<double>(burst_ms_) / 1000 * speed_);
+    return;
+  }
   const std::uint64_t millibits = settings.rate_bps * settings.burst_ms;
   if (millibits == 0) return;
   const std::uint64_t needed = kMinBlockBytes * 8 * 1000;
   stride_ = std::max<std::uint64_t>(1, (needed + millibits - 1) / millibits);
-  bytes_ = millibits * stride_ / 8000;
+  bytes_ = std::min(kMaxBurstBytes, millibits * stride_ / 8000);
 }
 
-SimulatedSource::Digest SimulatedSource::digest(std::string_view what, std::uint64_t interval,
-                                                std::uint64_t part) const {
-  const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
-  assert(context != nullptr);
-  require(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr));
-  hash_text(context.get(), "qkms simulated link");
-  hash_text(context.get(), what);
-  hash_text(context.get(), seed_);
-  hash_text(context.get(), link_.str());
-  for (const std::uint64_t number : {interval, part}) {
-    const auto bytes = big_endian(number);
-    require(EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()));
-  }
-  Digest result;
-  require(EVP_DigestFinal_ex(context.get(), result.data(), nullptr));
-  return result;
+Seconds SimulatedSource::model_time(Millis wall_ms) const {
+  return epoch_ + (static_cast<double>(wall_ms) / 1000 - epoch_) * speed_;
+}
+
+std::uint64_t SimulatedSource::bytes_of(std::uint64_t interval) const {
+  if (model_ == nullptr) return bytes_;
+  const Millis end = static_cast<Millis>(interval) * burst_ms_;
+  const Millis begin = end - static_cast<Millis>(stride_) * burst_ms_;
+  const double bytes = model_->bits(model_time(begin), model_time(end)) / 8;
+  if (bytes < static_cast<double>(kMinBlockBytes)) return 0;
+  return static_cast<std::uint64_t>(std::min(bytes, static_cast<double>(kMaxBurstBytes)));
+}
+
+DeviceReport SimulatedSource::report(Millis now_wall_ms) const {
+  if (model_ == nullptr) return {std::nullopt, rate_bps_, ""};
+  DeviceReport report = model_->report(model_time(now_wall_ms));
+  if (report.rate_bps) *report.rate_bps *= speed_;
+  return report;
 }
 
 Block SimulatedSource::make_block(std::uint64_t interval, std::uint64_t part, std::size_t size) const {
   BlockId::Bytes id;
-  const Digest named = digest("id", interval, part);
+  const SharedDraws::Digest named = draws_.digest("id", interval, part);
   std::copy_n(named.begin(), id.size(), id.begin());
   id[6] = static_cast<std::uint8_t>((id[6] & 0x0f) | 0x80);  // RFC 9562 §5.8: version 8, made by a rule of the maker's
   id[8] = static_cast<std::uint8_t>((id[8] & 0x3f) | 0x80);
   Block block{BlockId(id), SecretBytes(size)};
-  Digest key = digest("bits", interval, part);
+  SharedDraws::Digest key = draws_.digest("bits", interval, part);
   fill_with_keystream(key, block.bits.reveal_mutable());
   wipe(key);
   return block;
@@ -88,10 +97,11 @@ std::vector<Block> SimulatedSource::blocks_of(std::uint64_t interval) const {
   std::vector<Block> blocks;
   if (stride_ == 0 || interval % stride_ != 0) return blocks;
   // Parts of nearly one size: so none is below kMinBlockBytes.
-  const std::uint64_t parts = (bytes_ + kMaxBlockBytes - 1) / kMaxBlockBytes;
+  const std::uint64_t bytes = bytes_of(interval);
+  const std::uint64_t parts = (bytes + kMaxBlockBytes - 1) / kMaxBlockBytes;
   for (std::uint64_t part = 0; part < parts; ++part) {
-    const std::uint64_t begin = bytes_ * part / parts;
-    const std::uint64_t end = bytes_ * (part + 1) / parts;
+    const std::uint64_t begin = bytes * part / parts;
+    const std::uint64_t end = bytes * (part + 1) / parts;
     blocks.push_back(make_block(interval, part, end - begin));
   }
   return blocks;

@@ -5,36 +5,48 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <vector>
 
 #include "base/time.h"
+#include "drivers/device_report.h"
 #include "drivers/driver.h"
+#include "drivers/link_model.h"
+#include "drivers/shared_draws.h"
 #include "drivers/simulated.h"
 
 namespace qkms::drivers {
 
 // The faultless blocks of a link. Interval n is the wall time from n * burst_ms on. At a rate so low that one interval
 // gives less than kMinBlockBytes, only every stride()-th interval has a block; when it gives more than kMaxBlockBytes,
-// several.
+// several. What model "fibre" or "satellite" makes in the stride() intervals before n comes with interval n: less than
+// kMinBlockBytes is lost, and so is what exceeds kMaxBurstBytes, as in a device whose buffer is full.
 class SimulatedSource {
  public:
-  SimulatedSource(LinkId link, SimulatedSettings settings);
+  SimulatedSource(LinkId link, const SimulatedSettings& settings);
 
   // 0: the rate is 0 and there are no blocks at all.
   std::uint64_t stride() const { return stride_; }
   std::vector<Block> blocks_of(std::uint64_t interval) const;
+  // What the device would say; its rate is per second of wall time.
+  DeviceReport report(Millis now_wall_ms) const;
+
+  static constexpr std::uint64_t kMaxBurstBytes = 64 * kMaxBlockBytes;
 
  private:
-  using Digest = std::array<std::uint8_t, 32>;
-  Digest digest(std::string_view what, std::uint64_t interval, std::uint64_t part) const;
   Block make_block(std::uint64_t interval, std::uint64_t part, std::size_t size) const;
+  std::uint64_t bytes_of(std::uint64_t interval) const;
+  Seconds model_time(Millis wall_ms) const;
 
-  LinkId link_;
-  std::string seed_;
+  SharedDraws draws_;
+  double rate_bps_, speed_;
+  Millis burst_ms_;
+  Seconds epoch_;
+  std::unique_ptr<LinkModel> model_;  // nothing: constant
   std::uint64_t stride_ = 0;
-  std::uint64_t bytes_ = 0;  // per stride
+  std::uint64_t bytes_ = 0;  // per stride, of a constant rate
 };
 
 // The blocks of a source after this end's faults, in the order of their delivery.
@@ -48,6 +60,7 @@ class SimulatedLink {
   std::vector<Block> take_due(Millis now_wall_ms);
   // When to ask again; nothing if never.
   std::optional<Millis> next_due() const;
+  DeviceReport report(Millis now_wall_ms) const { return source_.report(now_wall_ms); }
 
   static constexpr std::uint64_t kMaxCatchUp = 64;
 

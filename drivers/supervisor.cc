@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kLeastCost = 1024;      // bytes that a block counts for: small ones cost the engine as much
 constexpr std::int64_t kBurstUs = 1'000'000;  // of max_rate_bps may come at once
+constexpr Millis kFullMs = 50;                // while the reservoir is full
 constexpr Millis kRetryMs = 5;                // while the engine's queue is full
 constexpr Millis kHealthyRunMs = 60'000;      // a run that lasted so long starts the back-off anew
 
@@ -54,6 +55,10 @@ class LinkSupervisor::Shared final : public DriverHost {
   }
   Result<std::string> probe() { return driver_->probe(); }
   void hear(std::string note) { driver_->hear(std::move(note)); }
+  void fill(bool full) {
+    const std::lock_guard lock(mutex_);
+    full_ = full;
+  }
   void mismatched() {
     const std::lock_guard lock(mutex_);
     watch_.mismatched(now_ms());
@@ -88,6 +93,7 @@ class LinkSupervisor::Shared final : public DriverHost {
   std::condition_variable changed_;
   BlockSink* sink_;  // null: cut off
   bool ended_ = false;
+  bool full_ = false;
   HealthTests health_;  // the driver's thread only
   LinkWatch watch_;
   std::int64_t paid_until_us_ = 0;  // what was let in uses the rate up until then
@@ -183,16 +189,22 @@ void LinkSupervisor::Shared::quarantine(const Block& block, const std::string& w
 
 Result<void> LinkSupervisor::Shared::pass_on(Block block) {
   const std::size_t bytes = block.bits.size();
+  Millis wait = 0;
   do {
     const std::lock_guard lock(mutex_);
     if (sink_ == nullptr) break;
-    const Result<void> taken = sink_->offer(settings_.link, block);
-    if (taken) {
-      watch_.let_in(bytes, now_ms());
-      return {};
+    if (full_) {
+      watch_.hold("the reservoir is full");
+      wait = kFullMs;
+      continue;
     }
-    if (taken.error().code != ErrorCode::kOverloaded) return taken;
-  } while (pause(kRetryMs));
+    const Result<void> taken = sink_->offer(settings_.link, block);
+    const bool later = !taken && taken.error().code == ErrorCode::kOverloaded;
+    watch_.hold(later ? taken.error().text : "");
+    if (taken) watch_.let_in(bytes, now_ms());
+    if (!later) return taken;
+    wait = kRetryMs;
+  } while (pause(wait));
   return fail(ErrorCode::kClosed, "the driver is to stop");
 }
 
@@ -217,6 +229,8 @@ void LinkSupervisor::stop() {
 LinkStatus LinkSupervisor::status() const { return shared_->status(); }
 
 Result<std::string> LinkSupervisor::probe() { return shared_->probe(); }
+
+void LinkSupervisor::fill(bool full) { shared_->fill(full); }
 
 void LinkSupervisor::hear(std::string note) { shared_->hear(std::move(note)); }
 

@@ -1,8 +1,8 @@
 // Runs a driver, which may block, fail, flood or lie, so that nothing of that reaches the engine: it is started again
 // with back-off, its blocks are tested (health.h) and metered, and what is wrong is visible (link_watch.h).
 //
-// Operation: start() once, stop() once. Concurrency: a thread for the driver; status(), probe(), hear() and
-// mismatched() from any thread. Limits: one block at a time is on its way from a driver to the engine: offer() waits.
+// Operation: start() once, stop() once. Concurrency: a thread for the driver; status(), probe(), hear(),
+// fill() and mismatched() from any thread. Limits: one block at a time is on its way from a driver to the engine: offer() waits.
 // What would surprise: a driver that does not stop within kStopMs is left behind on its thread, cut off from
 // everything, until the process ends: the alternative would be a daemon that does not stop.
 #pragma once
@@ -37,6 +37,8 @@ class LinkSupervisor {
   LinkStatus status() const;
   // As Driver::probe(); takes as long as the device does.
   Result<std::string> probe();
+  // While it is full, blocks wait; for how long is no alarm, since it is good news.
+  void fill(bool full);
   // As Driver::hear().
   void hear(std::string note);
   // The engine found that the two ends' blocks differ.

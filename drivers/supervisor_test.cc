@@ -122,7 +122,27 @@ TEST(LinkSupervisor, WaitsWithABlockWhileTheEngineIsBehind) {
   link.start();
   ASSERT_TRUE(sink.wait([](std::size_t taken, std::size_t) { return taken == 1; }));
   link.stop();
+  EXPECT_EQ(link.status().held, "");
   EXPECT_TRUE(sink.taken_[0].bits.equals(random_bits(64, 1)));
+}
+
+TEST(LinkSupervisor, LeavesKeyMaterialWithTheDeviceWhileTheReservoirIsFull) {
+  Sink sink;
+  LinkSupervisor link(settings(),
+                      std::make_unique<Scripted>([](int, DriverHost& host, const std::stop_token& stopping) {
+                        EXPECT_TRUE(host.offer(block_of(1)));
+                        wait_for_stop(stopping);
+                        return Result<void>();
+                      }),
+                      sink);
+  link.fill(true);
+  link.start();
+  while (link.status().held != "the reservoir is full") std::this_thread::yield();
+  EXPECT_TRUE(sink.taken_.empty());
+  link.fill(false);
+  ASSERT_TRUE(sink.wait([](std::size_t taken, std::size_t) { return taken == 1; }));
+  link.stop();
+  EXPECT_EQ(link.status().held, "");
 }
 
 TEST(LinkSupervisor, KeepsOutBitsThatCameBefore) {

@@ -58,7 +58,7 @@ void read_in_pieces(RequestParser& parser, Outcome& outcome, std::span<const std
 }
 
 bool same(const Request& a, const Request& b) {
-  return a.method == b.method && a.target == b.target && a.body == b.body && a.content_type == b.content_type &&
+  return a.method == b.method && a.target == b.target && a.body.equals(b.body) && a.content_type == b.content_type &&
          a.content_encoding == b.content_encoding;
 }
 

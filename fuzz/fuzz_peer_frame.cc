@@ -1,5 +1,5 @@
-// Any bytes from a peer: decode() never does harm, and what it lets through is well-formed and survives encode()
-// unchanged.
+// Any bytes from a peer (threat T29): decode() never does harm, and what it lets through is well-formed and survives
+// encode() unchanged.
 #include <cstdint>
 #include <span>
 #include <string>

@@ -120,6 +120,27 @@ void write_http_requests(const std::filesystem::path& folder) {
   for (const auto& [name, text] : seeds) write_seed(folder, name, '\6' + text);
 }
 
+// The first byte chooses the dialect and the answer; then a header; then its payload.
+void write_etsi004(const std::filesystem::path& folder) {
+  const std::string qos = "\0\0\0\x40\0\0\x03\xe8\0\0\x01\0\0\0\0\1\0\0\0\2\0\0\x13\x88\0\0\0\x3c"s;
+  const std::string stream = "0123456789abcdef", mimetype = "application/json";
+  const std::string fixed = mimetype + std::string(240, '\0');
+  const std::pair<const char*, std::string> seeds[] = {
+      {"open etsi-c", "\0\1\0\1\3\0\0\0\x41\0\0\0\0"s + qos + mimetype + '\0' + stream},
+      {"open fixed-mime", "\1\1\0\1\3\0\0\1\x30\0\0\0\7"s + qos + fixed + stream},
+      {"open refused", "\1\1\0\1\3\0\0\0\4\0\0\0\5"s},
+      {"get", "\2\1\0\1\5\0\0\0\x16\0\0\0\0\0\0\0\7\0\0\0\4\1\2\3\4\0\0\0\2{}"s},
+      {"get without metadata", "\3\1\0\1\5\0\0\0\x11\0\0\0\0\0\0\0\7\0\0\0\1x\0\0\0\0"s},
+      {"needs room etsi-c", "\2\1\0\1\5\0\0\0\x10\0\0\0\x08\0\0\0\7\0\0\0\0\0\0\4\0"s},
+      {"needs room fixed-mime", "\3\1\0\1\5\0\0\0\x08\0\0\0\x08\0\0\4\0"s},
+      {"get that lies", "\2\1\0\1\5\xff\xff\xff\xff\0\0\0\0\0\0\0\7\x80\0\0\0"s},
+      {"close", "\4\1\0\1\x09\0\0\0\4\0\0\0\0"s},
+      {"error message", "\2\1\0\1\0\0\0\0\4\0\0\0\1"s},
+      {"note", "\1\1"s + stream},
+  };
+  for (const auto& [name, text] : seeds) write_seed(folder, name, text);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -132,6 +153,7 @@ int main(int argc, char** argv) {
   write_json_bodies(folder / "fuzz_json_bodies");
   write_targets(folder / "fuzz_target");
   write_http_requests(folder / "fuzz_http_request");
+  write_etsi004(folder / "fuzz_etsi004");
   if (failed) std::fprintf(stderr, "make_corpus: not everything could be written\n");
   return failed ? 1 : 0;
 }

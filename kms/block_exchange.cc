@@ -6,6 +6,7 @@
 #include <cassert>
 
 #include "kms/one_time_mac.h"
+#include "kms/planted_bug.h"
 
 namespace qkms::kms {
 namespace {
@@ -171,7 +172,8 @@ void BlockExchange::handle(const api::BlockAccept& accept, Pair& pair, Batch& ba
   const auto found = pending_.find(accept.block);
   if (role_ != LinkRole::kLeader || found == pending_.end() ||
       accept.leader_bytes > found->second.bits.size() - kOneTimeKeyBytes) {
-    pair.channel.diverged(fmt::format("it accepts block {}, which we did not offer so", to_string(accept.block)),
+    pair.channel.diverged({Divergence::kBlockUnknown,
+                           fmt::format("it accepts block {}, which we did not offer so", to_string(accept.block))},
                           batch);
     return;
   }
@@ -179,7 +181,7 @@ void BlockExchange::handle(const api::BlockAccept& accept, Pair& pair, Batch& ba
   const auto appended = pair.reservoir.append_at(accept.first_extent, bits.reveal().subspan(kOneTimeKeyBytes),
                                                  accept.leader_bytes, Owner::kSelf, batch);
   if (!appended) {
-    pair.channel.diverged(appended.error().text, batch);
+    pair.channel.diverged({Divergence::kExtentDisputed, appended.error().text}, batch);
     return;
   }
   pair.reservoir.count_block(bits.size(), nullptr);
@@ -191,8 +193,12 @@ void BlockExchange::handle(const api::BlockAccept& accept, Pair& pair, Batch& ba
 
 void BlockExchange::handle(const api::BlockReject& reject, Pair& pair, Batch& batch) {
   const auto found = pending_.find(reject.block);
-  if (role_ != LinkRole::kLeader || found == pending_.end()) return;  // an answer to an offer that was repeated
   const bool differs = reject.reason == api::BlockRejectReason::kMismatch;
+  if (role_ != LinkRole::kLeader || found == pending_.end()) {
+    // As a rule it answers an offer that was repeated. But a block is compared once, and then it is in its accounts.
+    if (differs) pair.channel.diverged(quarantined_alone(reject), batch);
+    return;
+  }
   audit(differs ? api::AuditAction::kQuarantine : api::AuditAction::kBlockLost, reject.block, found->second.bits.size(),
         text_of(reject.reason), batch);
   switch (reject.reason) {
@@ -279,6 +285,7 @@ void BlockExchange::decide(const api::BlockOffer& offer, const SecretBytes& bits
   if (offer.size != bits.size() || !tags_equal(offer.tag, block_tag(offer.block, bits.reveal()))) {
     ++counts_.blocks_mismatched;
     pair.reservoir.count_block(offer.size, &Ledger::quarantined);
+    if (planted(Bug::kCountTwice)) pair.reservoir.count_block(offer.size, &Ledger::quarantined);
     batch.notice(NoticeKind::kBlockMismatch, link_.str(),
                  fmt::format("block {} differs at the two ends", to_string(offer.block)));
     audit(api::AuditAction::kQuarantine, offer.block, offer.size, text_of(api::BlockRejectReason::kMismatch), batch);
@@ -293,6 +300,13 @@ void BlockExchange::decide(const api::BlockOffer& offer, const SecretBytes& bits
                fmt::format("block {} of {} bytes", to_string(offer.block), bits.size()));
   audit(api::AuditAction::kIngest, offer.block, bits.size(), "", batch);
   pair.channel.post(api::BlockAccept{link_, offer.block, first, offer.leader_bytes}, batch);
+}
+
+void BlockExchange::tell_whether_full(const Pair& pair, Batch& batch) {
+  const bool full = pair.full(peer_policy_.reservoir_capacity_bytes);
+  if (told_full_ == full) return;
+  told_full_ = full;
+  batch.effects.links_full.push_back({link_, full});
 }
 
 void BlockExchange::forget_offers() {

@@ -16,6 +16,11 @@
 
 namespace qkms::kms {
 
+// The peer has counted a block as quarantined that we do not hold, so we cannot do the same.
+inline Finding quarantined_alone(const api::BlockReject& reject) {
+  return {Divergence::kBlockUnknown, "it quarantines block " + to_string(reject.block) + ", which we do not hold"};
+}
+
 inline constexpr std::size_t kMinBlockBytes = 64;
 inline constexpr std::size_t kMaxBlockBytes = 1 << 20;
 inline constexpr std::size_t kMaxWaitingOffers = 4096;
@@ -41,6 +46,8 @@ class BlockExchange {
   void handle(const api::BlockReject& reject, Pair& pair, Batch& batch);
   // The follower gives up on blocks and offers whose other half did not come.
   void expire(Pair& pair, Batch& batch);
+
+  void tell_whether_full(const Pair& pair, Batch& batch);
 
   // The pair starts afresh: the leader offers again what it still has, and only that may be accepted.
   void forget_offers();
@@ -88,6 +95,7 @@ class BlockExchange {
   std::uint64_t waiting_bytes_ = 0;
   std::unordered_set<BlockId> seen_;
   std::deque<BlockId> seen_order_;
+  std::optional<bool> told_full_;
   LinkReport counts_;
 };
 

@@ -51,6 +51,7 @@ api::Hello Channel::hello() const {
   hello.received = row_.received;
   std::ranges::copy(own.id_key.reveal(), hello.id_key.begin());
   hello.heard = row_.heard;
+  if (doubt_) hello.doubt = doubt_of(doubt_->kind);
   return hello;
 }
 
@@ -59,6 +60,8 @@ void Channel::session_up(SessionId session, Batch& batch) {
   session_ = session;
   state_ = State::kGreeting;
   acknowledgement_due_ = heartbeat_due_ = false;
+  told_accounts_.reset();
+  heard_accounts_.reset();
   last_heard_ = last_sent_ = batch.now;
   my_hello_ = hello();
   batch.effects.sends.push_back({peer(), session_, {0, my_hello_}});
@@ -90,14 +93,16 @@ bool Channel::outbox_is_whole() const {
   return expected == row_.sent;
 }
 
-void Channel::forget_agreement() {
-  ++row_.pair_epoch;  // so that the next two Hellos do not agree
+// Whom we have not met we do not agree with, even if the other end has forgotten the agreement as well.
+void Channel::forget_agreement(Finding why) {
+  row_.peer_incarnation = 0;
   row_changed_ = true;
+  doubt_ = std::move(why);
 }
 
-void Channel::diverged(const std::string& why, Batch& batch) {
-  forget_agreement();
-  close(why, NoticeKind::kProtocolError, batch);
+void Channel::diverged(Finding why, Batch& batch) {
+  close(fmt::format("{}: {}", name_of(why.kind), why.text), NoticeKind::kLinkDivergence, batch);
+  forget_agreement(std::move(why));
 }
 
 // Closes the session when not.
@@ -110,29 +115,33 @@ bool Channel::greetable(const api::Hello& theirs, Batch& batch) {
   } else if (std::min(theirs.version_max, api::kPeerVersionMax) < std::max(theirs.version_min, api::kPeerVersionMin)) {
     why = fmt::format("no protocol version in common: it speaks {} to {}, we {} to {}", theirs.version_min,
                       theirs.version_max, api::kPeerVersionMin, api::kPeerVersionMax);
+  } else if (theirs.pair_epoch >= api::kMaxPairEpoch && theirs.pair_epoch != row_.pair_epoch) {
+    why = fmt::format("it speaks of pair epoch {}, after which there is none", theirs.pair_epoch);
   }
   if (!why.empty()) close(why, NoticeKind::kProtocolError, batch);
   return why.empty();
 }
 
-Channel::Greeting Channel::greet(const api::Hello& theirs, Batch& batch) {
+Channel::Greeting Channel::greet(const api::Hello& theirs, Afresh afresh, Batch& batch) {
   if (!greetable(theirs, batch)) return Greeting::kRefused;
   const Life::Verdict verdict = life_.judge(theirs.heard, row_);
   if (verdict == Life::Verdict::kPutBack) return Greeting::kPutBack;
   // Whoever gives back what we did not make has a store that is damaged, or lies: it concerns this pair alone. Where
   // the two start afresh anyway, it is as if the peer had heard nothing: a store of ours that was lost made that mark.
   if (verdict == Life::Verdict::kForged && pair_agrees(my_hello_, theirs)) {
-    diverged("it gives back a mark of ours that we did not make", batch);
+    diverged({Divergence::kMarkNotOurs, "it gives back a mark of ours that we did not make"}, batch);
+    return Greeting::kRefused;
+  }
+  if (afresh == Afresh::kMayNot && !pair_agrees(my_hello_, theirs)) {
+    close("it wants to start afresh again, and has made us burn too often within an hour: no session with it for now",
+          NoticeKind::kLinkDivergence, batch);
     return Greeting::kRefused;
   }
   state_ = State::kOpen;
   row_.told = life_.told_now();
   row_.peer_id_key = theirs.id_key;
   row_changed_ = true;
-  if (!pair_agrees(my_hello_, theirs)) {
-    reset(theirs, batch);
-    return Greeting::kReset;
-  }
+  if (!pair_agrees(my_hello_, theirs)) return reset(theirs, batch);
   // What they have is not sent again. But it counts as acknowledged only when a frame says so: what they had to say
   // about it, a refusal perhaps, comes before that frame.
   unsent_from_ = theirs.received + 1;
@@ -142,7 +151,7 @@ Channel::Greeting Channel::greet(const api::Hello& theirs, Batch& batch) {
   return Greeting::kResumed;
 }
 
-void Channel::reset(const api::Hello& theirs, Batch& batch) {
+Channel::Greeting Channel::reset(const api::Hello& theirs, Batch& batch) {
   row_.pair_epoch = std::max(my_hello_.pair_epoch, theirs.pair_epoch) + 1;
   row_.peer_incarnation = theirs.incarnation;
   row_.sent = row_.acknowledged = row_.received = row_.last_record = 0;
@@ -152,9 +161,10 @@ void Channel::reset(const api::Hello& theirs, Batch& batch) {
   std::erase_if(batch.changes.new_outbox, [&](const OutboxRow& message) { return message.peer == peer(); });
   std::erase_if(batch.changes.acknowledged_outbox, [&](const auto& done) { return done.first == peer(); });
   batch.changes.cleared_outboxes.push_back(peer());
-  const bool first_contact = my_hello_.pair_epoch == 0 && theirs.pair_epoch == 0;
-  batch.notice(first_contact ? NoticeKind::kPairMet : NoticeKind::kPairReset, peer().str(),
-               fmt::format("the pair starts afresh in epoch {}", row_.pair_epoch));
+  const auto doubt = std::exchange(doubt_, std::nullopt);
+  if (my_hello_.pair_epoch == 0 && theirs.pair_epoch == 0) return Greeting::kMet;
+  reset_because_ = doubt ? *doubt : find_divergence(my_hello_, theirs);
+  return Greeting::kReset;
 }
 
 // --- messages
@@ -201,6 +211,31 @@ bool Channel::acknowledge(std::uint64_t number, Batch& batch) {
   return true;
 }
 
+// --- accounts
+// ----------------------------------------------------------------------------------------------------------------------
+
+bool Channel::accounts_due(Millis every_ms, Millis now) const {
+  if (!open() || !outbox_.empty()) return false;
+  if (!told_accounts_) return true;
+  return *told_accounts_ != Point{row_.sent, row_.received} && now - told_accounts_at_ >= every_ms;
+}
+
+void Channel::tell(const api::Accounts& accounts, Batch& batch) {
+  told_accounts_ = {row_.sent, row_.received};
+  told_accounts_at_ = batch.now;
+  send_heartbeat({accounts}, batch);
+}
+
+void Channel::tell(api::LinkNote note, Batch& batch) {
+  if (open()) send_heartbeat({{}, std::move(note)}, batch);
+}
+
+std::optional<api::Accounts> Channel::take_accounts() {
+  const auto heard = std::exchange(heard_accounts_, std::nullopt);
+  const bool now = heard && open() && heard->accounts.sent == row_.received && heard->acknowledged == row_.sent;
+  return now ? std::optional(heard->accounts) : std::nullopt;
+}
+
 void Channel::hear(const api::Mark& mark) {
   const bool same_life = mark.ordinal == row_.heard.ordinal && mark.life == row_.heard.life;
   if (mark.ordinal == 0 || (same_life && mark.progress <= row_.heard.progress)) return;
@@ -224,8 +259,10 @@ void Channel::tick(Millis heartbeat_ms, Millis silence_ms, Batch& batch) {
 
 void Channel::send_what_is_due(Batch& batch) {
   const auto first = std::ranges::lower_bound(outbox_, unsent_from_, {}, &api::Numbered::sequence);
-  const bool only_heartbeat = first == outbox_.end();
-  if (only_heartbeat && !acknowledgement_due_ && !heartbeat_due_) return;
+  if (first == outbox_.end()) {
+    if (acknowledgement_due_ || heartbeat_due_) send_heartbeat({}, batch);
+    return;
+  }
   // Every frame has the mark: a session that breaks among them must not leave the peer with messages of ours, and
   // without knowing how far we had come.
   const api::Mark mark = life_.mark_for(peer());
@@ -235,10 +272,19 @@ void Channel::send_what_is_due(Batch& batch) {
     const bool last = std::next(at) == outbox_.end();
     batch.effects.sends.push_back({peer(), session_, {last ? row_.received : 0, *at, mark}});
   }
-  if (only_heartbeat) batch.effects.sends.push_back({peer(), session_, {row_.received, api::Heartbeat{}, mark}});
+  unsent_from_ = row_.sent + 1;
+  frames_left(mark, batch);
+}
+
+void Channel::send_heartbeat(api::Heartbeat heartbeat, Batch& batch) {
+  const api::Mark mark = life_.mark_for(peer());
+  batch.effects.sends.push_back({peer(), session_, {row_.received, std::move(heartbeat), mark}});
+  frames_left(mark, batch);
+}
+
+void Channel::frames_left(const api::Mark& mark, Batch& batch) {
   last_sent_ = batch.now;
   told_progress_ = mark.progress;
-  unsent_from_ = row_.sent + 1;
   acknowledgement_due_ = heartbeat_due_ = false;
 }
 

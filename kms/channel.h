@@ -14,6 +14,7 @@
 #include <set>
 
 #include "kms/batch.h"
+#include "kms/divergence.h"
 #include "kms/life.h"
 
 namespace qkms::kms {
@@ -49,17 +50,21 @@ class Channel {
   // Whether every message that was sent and not acknowledged is still here.
   bool outbox_is_whole() const;
   // The next greeting will start the pair afresh.
-  void forget_agreement();
+  void forget_agreement(Finding why);
   // What the peer says contradicts what we have agreed on: close, and start afresh at the next greeting.
-  void diverged(const std::string& why, Batch& batch);
+  void diverged(Finding why, Batch& batch);
 
   std::uint64_t post(api::Message message, Batch& batch);
 
-  // kResumed: the outbox goes out again. kReset: sequence numbers start at 1 and the outbox is empty; the caller burns
-  // what the pair shared. kRefused: the session is being closed. kPutBack: the peer has proved that our store was put
-  // back; nothing was done about it yet.
-  enum class Greeting { kResumed, kReset, kRefused, kPutBack };
-  Greeting greet(const api::Hello& theirs, Batch& batch);
+  // kResumed: the outbox goes out again. kMet, kReset: sequence numbers start at 1 and the outbox is empty; the caller
+  // burns what the pair shared, which at a first contact, kMet, is nothing. kRefused: the session is being closed.
+  // kPutBack: the peer has proved that our store was put back; nothing was done about it yet.
+  enum class Greeting { kResumed, kMet, kReset, kRefused, kPutBack };
+  // Whether we would burn what the pair shares now (kms/fresh_starts.h). kMayNot: refused rather.
+  enum class Afresh { kMay, kMayNot };
+  Greeting greet(const api::Hello& theirs, Afresh afresh, Batch& batch);
+  // After kReset: why.
+  const Finding& reset_because() const { return reset_because_; }
 
   // Whether this message is the next one and has to be handled. A repetition is not; a gap closes the session.
   bool accept(const api::Numbered& numbered, Batch& batch);
@@ -67,6 +72,16 @@ class Channel {
   bool accept_record(std::uint64_t record);
   // The peer has everything up to `number`. False: it cannot have; the session is being closed.
   bool acknowledge(std::uint64_t number, Batch& batch);
+
+  // Accounts are told when all that we have sent is acknowledged: once in a session, and from then on when something
+  // has happened since, this often at most.
+  bool accounts_due(Millis every_ms, Millis now) const;
+  // Nothing happens while the session is not open.
+  void tell(api::LinkNote note, Batch& batch);
+  void tell(const api::Accounts& accounts, Batch& batch);
+  void hear(const api::Accounts& accounts, std::uint64_t acknowledged) { heard_accounts_ = {accounts, acknowledged}; }
+  // At the batch's end: what was heard in it, if neither end has come further since.
+  std::optional<api::Accounts> take_accounts();
 
   // What the peer said of itself, to be given back.
   void hear(const api::Mark& mark);
@@ -84,7 +99,9 @@ class Channel {
   enum class State { kDown, kGreeting, kOpen };
   api::Hello hello() const;
   bool greetable(const api::Hello& theirs, Batch& batch);
-  void reset(const api::Hello& theirs, Batch& batch);
+  Greeting reset(const api::Hello& theirs, Batch& batch);
+  void send_heartbeat(api::Heartbeat heartbeat, Batch& batch);
+  void frames_left(const api::Mark& mark, Batch& batch);
   void send_what_is_due(Batch& batch);
 
   const Life& life_;
@@ -98,6 +115,19 @@ class Channel {
   Millis last_heard_ = 0;
   Millis last_sent_ = 0;
   std::uint64_t told_progress_ = 0;  // by the last mark of this session
+  struct Heard {
+    api::Accounts accounts;
+    std::uint64_t acknowledged = 0;
+  };
+  struct Point {
+    std::uint64_t sent = 0, received = 0;
+    bool operator==(const Point&) const = default;
+  };
+  std::optional<Heard> heard_accounts_;  // in the present batch
+  std::optional<Point> told_accounts_;   // of which point of the conversation, in this session
+  Millis told_accounts_at_ = 0;
+  std::optional<Finding> doubt_;  // why we have forgotten the agreement
+  Finding reset_because_{};
   bool acknowledgement_due_ = false;
   bool heartbeat_due_ = false;
   bool row_changed_ = false;

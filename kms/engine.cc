@@ -239,6 +239,10 @@ void Engine::on(PeerFrame event, Batch& batch) {
   if (const auto* numbered = std::get_if<api::Numbered>(&event.frame.body)) {
     if (pair.channel.accept(*numbered, batch)) handle_message(numbered->message, pair, batch);
   }
+  if (const auto* heartbeat = std::get_if<api::Heartbeat>(&event.frame.body)) {
+    if (heartbeat->accounts) pair.channel.hear(*heartbeat->accounts, event.frame.acknowledge);
+    if (heartbeat->note) hear(*heartbeat->note, pair, batch);
+  }
   pair.channel.hear(event.frame.mark);
   // The body comes first: a refusal in it must be known before the acknowledgement makes a success of it.
   if (pair.channel.open() && pair.channel.acknowledge(event.frame.acknowledge, batch)) {
@@ -247,7 +251,7 @@ void Engine::on(PeerFrame event, Batch& batch) {
 }
 
 void Engine::greet(const api::Hello& hello, Pair& pair, Batch& batch) {
-  const auto greeting = pair.channel.greet(hello, batch);
+  const auto greeting = pair.greet(hello, batch);
   if (greeting == Channel::Greeting::kRefused) return;
   if (greeting == Channel::Greeting::kPutBack) {
     return burn_what_is_stored(hello.heard.ordinal, fmt::format("{} has heard of a later one", pair.peer().str()),
@@ -255,17 +259,11 @@ void Engine::greet(const api::Hello& hello, Pair& pair, Batch& batch) {
   }
   reconciliation_.heard(pair.peer());
   pair.learn_peer_ids();
-  if (greeting == Channel::Greeting::kReset) {
-    pair.start_afresh(batch);
-    batch.audit({.action = api::AuditAction::kPairAfresh,
-                 .actor = policy_->self.str(),
-                 .subject = pair.peer().str(),
-                 .reason = fmt::format("pair epoch {}", pair.channel.row().pair_epoch)});
-    service_.abandon(pair.peer(), assignments_, batch);
-  }
+  const bool afresh = greeting != Channel::Greeting::kResumed;
+  if (afresh) service_.abandon(pair.peer(), assignments_, batch);
   for (auto& [link, exchange] : links_) {
     if (exchange.peer() != pair.peer()) continue;
-    if (greeting == Channel::Greeting::kReset) exchange.forget_offers();
+    if (afresh) exchange.forget_offers();
     exchange.offer_all(pair, batch);
   }
 }
@@ -280,7 +278,14 @@ void Engine::to_no_link(const api::BlockOffer& offer, Pair& pair, Batch& batch) 
 // After a start without the link. The peer has the block's bits in the reservoir, and we no longer know whether ours
 // are to be shared with this peer.
 void Engine::to_no_link(const api::BlockAccept& accept, Pair& pair, Batch& batch) {
-  pair.channel.diverged(fmt::format("it accepts a block of link {}, which we do not have", accept.link.str()), batch);
+  pair.channel.diverged({Divergence::kBlockUnknown,
+                         fmt::format("it accepts a block of link {}, which we do not have", accept.link.str())},
+                        batch);
+}
+
+// What it rejects stays in the store.
+void Engine::to_no_link(const api::BlockReject& reject, Pair& pair, Batch& batch) {
+  if (reject.reason == api::BlockRejectReason::kMismatch) pair.channel.diverged(quarantined_alone(reject), batch);
 }
 
 template <class BlockMessage>
@@ -321,12 +326,26 @@ void Engine::on(BlockArrived event, Batch& batch) {
   link->second.arrived(event.block, std::move(event.bits), pairs_.at(link->second.peer()), batch);
 }
 
+void Engine::on(DriverNote event, Batch& batch) {
+  const auto link = links_.find(event.link);
+  if (link == links_.end()) return;
+  pairs_.at(link->second.peer()).channel.tell(api::LinkNote{event.link, std::move(event.bytes)}, batch);
+}
+
+// Of a link that we do not share with this peer, or not any more: nobody waits for it.
+void Engine::hear(const api::LinkNote& note, const Pair& pair, Batch& batch) const {
+  const auto link = links_.find(note.link);
+  if (link == links_.end() || link->second.peer() != pair.peer()) return;
+  batch.effects.notes.push_back({note.link, note.bytes});
+}
+
 void Engine::on(Tick, Batch& batch) {
   service_.expire_requests(assignments_, batch);
   for (auto& [peer, pair] : pairs_) {
     pair.channel.tick(policy_->timing.heartbeat_ms, policy_->timing.silence_ms, batch);
     pair.ask_when_low(batch);
   }
+  for (auto& [link, exchange] : links_) exchange.tell_whether_full(pairs_.at(exchange.peer()), batch);
   if (housekeeping_due(batch.now)) keep_house(batch);
 }
 
@@ -349,9 +368,7 @@ void Engine::on(ReportRequest event, Batch& batch) {
   Report report;
   for (const auto& [peer, pair] : pairs_) {
     if (!policy_->peers.contains(peer)) continue;
-    report.reservoirs.push_back({peer, pair.channel.open(), pair.reservoir.ledger(),
-                                 pair.reservoir.available(Owner::kSelf) * 8, pair.reservoir.available(Owner::kPeer) * 8,
-                                 pair.channel.outbox_size()});
+    report.reservoirs.push_back(pair.report());
   }
   for (const auto& [link, exchange] : links_) {
     if (policy_->links.contains(link)) report.links.push_back(exchange.report());
@@ -383,7 +400,7 @@ void Engine::finish(Batch& batch) {
     store_node(batch);
   }
   assignments_.flush(batch);
-  for (auto& [peer, pair] : pairs_) pair.flush(batch);
+  for (auto& [peer, pair] : pairs_) pair.flush(policy_->timing.compare_ms, batch);
 }
 
 }  // namespace qkms::kms

@@ -49,6 +49,8 @@ class Engine {
   void on(PeerFrame event, Batch& batch);
   void on(BlockArrived event, Batch& batch);
   void on(Tick event, Batch& batch);
+  void on(DriverNote event, Batch& batch);
+  void hear(const api::LinkNote& note, const Pair& pair, Batch& batch) const;
   void on(AuditEvent event, Batch& batch) { batch.audit(std::move(event.record)); }
   void on(ReportRequest event, Batch& batch);
 
@@ -56,7 +58,7 @@ class Engine {
   void handle_message(const api::Message& message, Pair& pair, Batch& batch);
   void to_no_link(const api::BlockOffer& offer, Pair& pair, Batch& batch);
   void to_no_link(const api::BlockAccept& accept, Pair& pair, Batch& batch);
-  void to_no_link(const api::BlockReject&, Pair&, Batch&) {}  // what it rejects stays in the store
+  void to_no_link(const api::BlockReject& reject, Pair& pair, Batch& batch);
   template <class BlockMessage>
   void to_link(const BlockMessage& message, Pair& pair, Batch& batch);
   bool housekeeping_due(Millis now) const { return now >= next_housekeeping_; }

@@ -42,6 +42,8 @@ std::string_view name_of(NoticeKind kind) {
       return "policy_replaced";
     case NoticeKind::kStoreRolledBack:
       return "store_rolled_back";
+    case NoticeKind::kLinkDivergence:
+      return "link_divergence";
   }
   return "unknown";
 }

@@ -1,6 +1,7 @@
 // What happens to the engine, and what it wants done about it. Between the two stands the commit: see node.h.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "api/audit_record.h"
 #include "api/peer/message.h"
+#include "kms/divergence.h"
 #include "kms/types.h"
 
 namespace qkms::kms {
@@ -44,6 +46,13 @@ struct BlockArrived {
   SecretBytes bits;
 };
 
+// A driver has something to tell its twin at the link's other end, or was told something by it. At most
+// api::kMaxLinkNoteBytes; lost while there is no session.
+struct DriverNote {
+  LinkId link;
+  std::string bytes;
+};
+
 // Time has passed. Sent about every 50 ms; deadlines, heartbeats and expiry hang on it.
 struct Tick {};
 
@@ -57,7 +66,8 @@ struct ReportRequest {
   RequestToken token = 0;
 };
 
-using Event = std::variant<SaeEvent, PeerUp, PeerDown, PeerFrame, BlockArrived, Tick, AuditEvent, ReportRequest>;
+using Event =
+    std::variant<SaeEvent, PeerUp, PeerDown, PeerFrame, BlockArrived, DriverNote, Tick, AuditEvent, ReportRequest>;
 
 // --- effects
 // -----------------------------------------------------------------------------------------------------------------------
@@ -100,8 +110,9 @@ enum class NoticeKind {
   kLimited,
   kPolicyReplaced,
   kStoreRolledBack,
+  kLinkDivergence,
 };
-inline constexpr std::size_t kNoticeKinds = static_cast<std::size_t>(NoticeKind::kStoreRolledBack) + 1;
+inline constexpr std::size_t kNoticeKinds = static_cast<std::size_t>(NoticeKind::kLinkDivergence) + 1;
 std::string_view name_of(NoticeKind kind);
 
 struct Notice {
@@ -117,6 +128,8 @@ struct ReservoirReport {
   std::uint64_t available_own_bits = 0;
   std::uint64_t available_peer_bits = 0;
   std::size_t outbox = 0;
+  std::array<std::uint64_t, kDivergences> divergences{};  // how often it was burned since the start, by reason
+  std::uint64_t comparisons = 0;                          // how often both ends' accounts were compared since then
 };
 
 struct LinkReport {
@@ -149,12 +162,20 @@ struct ReportEffect {
   Report report;
 };
 
+// Whether the reservoir that a link feeds takes blocks: said when it changes, and after a start.
+struct LinkFull {
+  LinkId link;
+  bool full = false;
+};
+
 // In the order in which they are released: replies and frames of one peer keep their order.
 struct Effects {
   std::vector<ReplyEffect> replies;
   std::vector<SendEffect> sends;
   std::vector<CloseEffect> closes;
   std::vector<Notice> notices;
+  std::vector<DriverNote> notes;  // for the drivers here
+  std::vector<LinkFull> links_full;
   std::vector<ReportEffect> reports;
 };
 

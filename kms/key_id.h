@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "api/peer/message.h"
 #include "base/id.h"
 
 struct evp_cipher_ctx_st;
@@ -18,7 +19,7 @@ struct evp_cipher_ctx_st;
 namespace qkms::kms {
 
 inline constexpr std::size_t kIdKeyBytes = 32;
-inline constexpr std::uint64_t kMaxRecord = (std::uint64_t{1} << 61) - 1;
+inline constexpr std::uint64_t kMaxRecord = api::kMaxRecordNumber;
 inline constexpr std::uint32_t kMaxKeyIndex = (1u << 16) - 1;
 
 struct KeyPlace {

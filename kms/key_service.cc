@@ -376,6 +376,9 @@ void KeyService::handle(const api::AssignRefuse& refuse, Pair& pair, Assignments
                unreadable ? "the peer cannot read its copy of the bits; we burn ours"
                           : "the peer does not serve an SAE that our configuration places there");
   if (unreadable) pair.burn_extents_of(refuse.record, batch);
+  const auto asked = in_flight_.find(refuse.record);
+  if (asked == in_flight_.end() || !std::ranges::count(asked->second.told, pair.peer()))
+    return;  // not asked, not heard
   fail_request(refuse.record,
                {unreadable ? ErrorCode::kPeerUnreachable : ErrorCode::kNoRoute, "the slave's KME refused"}, assignments,
                batch);

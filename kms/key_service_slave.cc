@@ -48,9 +48,10 @@ void KeyService::handle(const api::Assign& assign, Pair& pair, Assignments& assi
   const bool padded = !assign.under_pad.empty();
   const std::uint64_t bytes = std::uint64_t{assign.key_count} * assign.key_bytes;
   if (!pair.channel.accept_record(assign.record))
-    return pair.channel.diverged("it assigns a record number that is not new", batch);
+    return pair.channel.diverged({Divergence::kRecordRepeated, "it assigns a record number that is not new"}, batch);
   auto bits = pair.reservoir.follow(assign.ranges, padded ? Purpose::kPad : Purpose::kDelivery, batch);
-  if (!bits && bits.error().code == ErrorCode::kInvalid) return pair.channel.diverged(bits.error().text, batch);
+  if (!bits && bits.error().code == ErrorCode::kInvalid)
+    return pair.channel.diverged({Divergence::kRangeNotAtFront, bits.error().text}, batch);
   if (!bits) {
     pair.channel.post(api::AssignRefuse{assign.record, api::AssignRefuseReason::kUnreadable}, batch);
     return;
@@ -99,7 +100,10 @@ void KeyService::retire(const Assignment& assignment, std::uint64_t Ledger::* co
 void KeyService::audit_expiry(const Assignment& assignment, Batch& batch) {
   api::AuditRecord record{.action = api::AuditAction::kExpiry, .actor = assignment.master.str()};
   const KeyIdCodec* ids = ids_of(assignment.issuer);
-  const auto all = ids == nullptr ? std::vector<KeyId>() : ids->encode(assignment.record, assignment.key_count);
+  // An older version has taken what a peer said without looking; such a row has no key IDs that anybody could ask for.
+  const bool has_ids =
+      ids != nullptr && assignment.record <= kMaxRecord && assignment.key_count <= api::kMaxKeysPerMessage;
+  const auto all = has_ids ? ids->encode(assignment.record, assignment.key_count) : std::vector<KeyId>();
   for (std::uint32_t i = 0; i < assignment.key_count; ++i) {
     if (assignment.fetched[i] == all_bits(assignment)) continue;
     if (!all.empty()) record.keys.push_back(all[i]);

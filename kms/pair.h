@@ -3,7 +3,9 @@
 
 #include <optional>
 
+#include "kms/accounts.h"
 #include "kms/channel.h"
+#include "kms/fresh_starts.h"
 #include "kms/key_id.h"
 #include "kms/policy.h"
 #include "kms/reservoir.h"
@@ -26,8 +28,8 @@ class Pair {
   const KeyIdCodec* peer_ids() const { return peer_ids_ ? &*peer_ids_ : nullptr; }
   void learn_peer_ids();
 
-  // Both ends burn everything in the reservoir.
-  void start_afresh(Batch& batch);
+  // As Channel::greet. When the pair starts afresh, both ends burn everything in the reservoir, and say why.
+  Channel::Greeting greet(const api::Hello& theirs, Batch& batch);
   // Our store was put back: we burn everything in the reservoir, and what was held of it for SAEs of ours.
   void burn_what_is_stored(Batch& batch);
 
@@ -41,15 +43,28 @@ class Pair {
   // rest.
   void burn_extents_of(std::uint64_t record, Batch& batch);
 
-  // At the batch's end: first what the peer must be told, then all of it.
+  // At the batch's end: first what the peer must be told, then all of it. Accounts are compared from time to time.
   void announce_burns(Batch& batch);
-  void flush(Batch& batch);
+  void flush(Millis compare_every_ms, Batch& batch);
+
+  ReservoirReport report() const;
 
  private:
+  void burn_reservoir(Batch& batch);
+  void start_afresh(Channel::Greeting greeting, Batch& batch);
+  void compare_accounts(Millis every_ms, Batch& batch);
   void audit_burns(Batch& batch);
+
+  std::uint64_t bits_available() const {
+    return (reservoir.available(Owner::kSelf) + reservoir.available(Owner::kPeer)) * 8;
+  }
 
   std::optional<KeyIdCodec> peer_ids_;
   std::optional<Millis> asked_at_;
+  Comparison comparison_;
+  FreshStarts fresh_starts_;
+  std::uint64_t comparisons_ = 0;
+  std::array<std::uint64_t, kDivergences> divergences_{};
   bool missing_ = false;           // some of it was not there at the start
   std::uint64_t burned_in_audit_;  // of the ledger's burned bits, those that the audit log has
 };

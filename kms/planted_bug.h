@@ -19,6 +19,9 @@ enum class Bug {
   kTrustAnyLife,      // what a peer has heard of us is believed to be known
   kKeepKeysPutBack,   // a store that was put back burns its extents and keeps its keys
   kHandOutUnasked,    // stored keys do not wait for what peers have to say
+  kTrustSealedStore,  // after an unsealing nothing waits: as if nobody could have put the store back meanwhile
+  kKeepGiven,         // the last extent that a peer gives away goes on counting as the peer's
+  kCountTwice,        // the follower of a link counts a block that differs twice
 };
 
 #ifndef QKMS_BUG

@@ -41,6 +41,7 @@ struct Timing {
   Millis request_deadline_ms = 800;  // Get key answers 503 when a peer has not confirmed by then
   Millis heartbeat_ms = 1000;        // a frame at least this often
   Millis silence_ms = 5000;          // a session without any frame for this long is closed
+  Millis compare_ms = 10'000;        // accounts are compared with a peer's this often at most, beside once a session
   Millis reconcile_ms = 10'000;      // after a start, stored keys wait so long for what all peers have to say
 };
 

@@ -217,7 +217,7 @@ TEST_F(ALiar, CannotMakeUsBurnWhatItHasNoPartIn) {
   later.progress += 100;
   hear_from_b(later);
   EXPECT_EQ(times_noticed(), 0);
-  EXPECT_EQ(sites.at("KME-A").notices.back().kind, NoticeKind::kProtocolError);
+  EXPECT_EQ(sites.at("KME-A").notices.back().kind, NoticeKind::kLinkDivergence);
   hear_from_b(sites.at("KME-C").store.peers().at(kme("KME-A")).heard);
   EXPECT_EQ(times_noticed(), 0);
   fetch_all();

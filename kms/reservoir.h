@@ -34,6 +34,9 @@ class Reservoir {
             std::size_t cache_bytes);
 
   std::uint64_t available(Owner owner) const { return available_[index(owner)]; }
+  std::size_t extents(Owner owner) const { return by_owner_[index(owner)].size(); }
+  // Of numbers, owners, sizes and fronts of all extents; equal at both ends if both name the same end as `leader`.
+  api::Tag128 digest(Owner leader) const;
   // Whether so much of our own came in since then.
   bool has_since(std::uint64_t bytes, Millis not_before) const;
   const Ledger& ledger() const { return ledger_; }

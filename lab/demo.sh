@@ -31,12 +31,12 @@ say "A development PKI: three CAs (SAEs, peers, operators), certificates for two
 configure() {
   local name=$1 other=$2 port=$3 other_port=$4 folder=$state/$1
   mkdir -p "$folder"
-  "$bin/cli/qkmsctl" new-master-key "$folder/master.key"
+  "$bin/cli/qkmsctl" new-master-key "file:$folder/master.key"
   cat >"$folder/qkmsd.toml" <<TOML
 [kme]
 id = "$name"
 state_dir = "state"
-master_key_file = "master.key"
+master_key = "file:master.key"
 
 [sae]
 listen = "127.0.0.1:$port"

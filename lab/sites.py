@@ -20,7 +20,7 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent
 CONFIGURATION = """[kme]
 id = "{name}"
 state_dir = "{state}"
-master_key_file = "master.key"
+master_key = "file:master.key"
 [sae]
 listen = "127.0.0.1:{sae_port}"
 {sae_files}
@@ -217,7 +217,7 @@ class Lab:
         self.kmes = {name: Kme(self, name, ports[3 * i:3 * i + 3]) for i, name in enumerate(names)}
         for name, kme in self.kmes.items():
             kme.folder.mkdir()
-            self.run(self.qkmsctl, "new-master-key", kme.folder / "master.key")
+            self.run(self.qkmsctl, "new-master-key", f"file:{kme.folder}/master.key")
             other = next(one for one in names if one != name)
             timing = f"[timing]\nrequest_deadline_ms = {request_deadline_ms}\n"
             simulated = ['driver = "simulated"', "[links.simulated]", 'seed = "lab"', f"rate_bps = {rate_bps}", "burst_ms = 200", link_more]

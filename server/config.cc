@@ -134,12 +134,22 @@ class Reader {
                       const std::vector<std::string_view>& known) {
     for (const auto& [key, node] : table) {
       if (std::ranges::find(known, key.str()) != known.end()) continue;
+      if (refuse_former(prefix + std::string(key.str()), static_cast<int>(key.source().begin.line), node)) continue;
       const auto meant = nearest(key.str(), known);
       const std::string hint = meant.empty() ? "" : fmt::format(" Did you mean '{}{}'?", prefix, meant);
       problems_.add(
           static_cast<int>(key.source().begin.line),
           fmt::format("unknown {} '{}{}'.{} Accepted: {}", what, prefix, printable(key.str()), hint, joined(known)));
     }
+  }
+
+  // Whoever comes from an older release is told what to write now.
+  bool refuse_former(const std::string& path, int line, const toml::node& node) {
+    if (path != "kme.master_key_file") return false;
+    const auto* file = node.as_string();
+    problems_.add(line, fmt::format("option '{}' is no more; write: master_key = \"file:{}\"", path,
+                                    file != nullptr ? printable(file->get()) : "PATH"));
+    return true;
   }
 
   Lines& lines_;
@@ -184,12 +194,14 @@ void make_absolute(Config& config, const std::filesystem::path& folder) {
     for (auto* path : {&listener->certificate, &listener->key, &listener->ca, &listener->crl}) fix(*path);
   }
   fix(config.state_dir);
-  fix(config.master_key_file);
+  config.master_key = storage::resolved(std::move(config.master_key), folder);
   fix(config.keyring_file);
+  fix(config.audit_syslog);
   for (LinkConfig& link : config.links) {
     fix(link.files.folder);
-    drivers::TlsSettings& tls = link.etsi014.tls;
-    for (auto* path : {&tls.certificate, &tls.key, &tls.ca, &tls.crl}) fix(*path);
+    for (drivers::TlsSettings* tls : {&link.etsi004.tls, &link.etsi014.tls}) {
+      for (auto* path : {&tls->certificate, &tls->key, &tls->ca, &tls->crl}) fix(*path);
+    }
   }
 }
 

@@ -13,11 +13,13 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "certs/rules.h"
+#include "drivers/etsi004/etsi004.h"
 #include "drivers/etsi014/etsi014.h"
 #include "drivers/files.h"
 #include "drivers/simulated.h"
 #include "kms/policy.h"
 #include "server/extensions.h"
+#include "storage/master_key_source.h"
 
 namespace qkms::server {
 
@@ -67,16 +69,21 @@ struct PeerConfig {
   bool operator==(const PeerConfig&) const = default;
 };
 
+// What becomes of key material when the reservoir is full: it stays with the device, or it is refused.
+enum class WhenFull { kWait, kRefuse };
+
 struct LinkConfig {
   LinkId id;
   KmeId peer;
   std::string driver;  // whose settings, of those below, are in force
   drivers::SimulatedSettings simulated;
   drivers::FilesSettings files;
+  drivers::Etsi004Settings etsi004;
   drivers::Etsi014Settings etsi014;
   std::optional<drivers::Etsi014End> etsi014_leads;  // nothing: the end of the lower KME ID does
   std::uint64_t max_rate_bps = 1'000'000'000;
   std::uint32_t silence_alarm_ms = 60'000;
+  WhenFull when_full = WhenFull::kWait;
   bool operator==(const LinkConfig&) const = default;
 };
 
@@ -84,9 +91,9 @@ enum class LogLevel { kTrace, kDebug, kInfo, kWarn, kError };
 
 struct Config {
   KmeId id;
-  std::filesystem::path state_dir;        // the store, its lock and the ports file
-  std::filesystem::path master_key_file;  // 32 bytes; wraps the keyring
-  std::filesystem::path keyring_file;     // empty: "keyring" in state_dir
+  std::filesystem::path state_dir;  // the store, its lock and the ports file
+  storage::MasterKeySource master_key;
+  std::filesystem::path keyring_file;  // empty: "keyring" in state_dir
   std::filesystem::path store_file() const { return state_dir / "store.db"; }
   ListenerConfig sae, peer, operators;
   // Lower-case hex SHA-256 of a leaf certificate, to the SAE that it is whatever names are in it (certs/identity.h).
@@ -99,6 +106,7 @@ struct Config {
   ServerLimits limits;
   LogLevel log_level = LogLevel::kInfo;
   std::uint32_t audit_keep_mib = 1024;  // of the audit log, in the store
+  std::filesystem::path audit_syslog;   // a socket that gets a copy of it; empty: none does
   kms::Policy policy;                   // self, peers, links, homes, allowed, keys, timing, capacity
 };
 

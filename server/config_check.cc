@@ -132,14 +132,23 @@ class Checker {
       policy.peer = link.peer;
       link.etsi014.end = link.etsi014_leads.value_or(config_.id < link.peer ? drivers::Etsi014End::kLeads
                                                                             : drivers::Etsi014End::kFollows);
+      link.etsi004.end = config_.id < link.peer ? drivers::StreamEnd::kOpens : drivers::StreamEnd::kJoins;
       if (!config_.policy.peers.contains(link.peer)) {
         refuse(at + ".peer", fmt::format("is \"{}\"; accepted: {}", link.peer.str(), peer_names()));
       }
       if (!config_.policy.links.emplace(link.id, policy).second) {
         refuse(at + ".id", fmt::format("is \"{}\" for the second time; accepted: each link once", link.id.str()));
       }
+      check_physics(at, link);
       config_.links.push_back(std::move(link));
     }
+  }
+
+  void check_physics(const std::string& at, const LinkConfig& link) {
+    const auto problem = drivers::problem_of(link.simulated.physics);
+    if (!problem) return;
+    problems_.add(line_of(at + ".driver"),
+                  fmt::format("option 'links.simulated.{}' {}", problem->setting, problem->sentence));
   }
 
   void add_saes() {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "certs/identity.h"
 #include "certs/pem_file.h"
@@ -52,8 +53,11 @@ Result<void> check_device(const drivers::TlsSettings& tls) {
 
 Result<void> check_links(const std::vector<LinkConfig>& links) {
   for (const LinkConfig& link : links) {
-    if (link.driver != "etsi014") continue;
-    if (auto checked = check_device(link.etsi014.tls); !checked) return checked;
+    const drivers::TlsSettings* tls = link.driver == "etsi014"   ? &link.etsi014.tls
+                                      : link.driver == "etsi004" ? &link.etsi004.tls
+                                                                 : nullptr;
+    if (tls == nullptr) continue;
+    if (auto checked = check_device(*tls); !checked) return checked;
   }
   return {};
 }
@@ -71,18 +75,18 @@ Result<void> check_state_dir(const fs::path& folder) {
   return refuse(folder, errno == EROFS ? "its file system is read-only" : "this user may not write there");
 }
 
-Result<void> check_master_key(const fs::path& file) {
-  const auto key = storage::read_master_key(file);
-  if (!key) return std::unexpected(key.error());
-  return {};
+Result<void> check_master_key(const storage::MasterKeySource& source) {
+  const auto provider = storage::make_master_key_provider(source);
+  if (!provider) return std::unexpected(provider.error());
+  return (*provider)->check();
 }
 
 }  // namespace
 
 Result<void> check_files(const Config& config) {
   const Result<void> checks[] = {
-      check_state_dir(config.state_dir), check_master_key(config.master_key_file), check_listener(config.sae),
-      check_listener(config.peer),       check_peer_certificate(config),           check_listener(config.operators),
+      check_state_dir(config.state_dir), check_master_key(config.master_key), check_listener(config.sae),
+      check_listener(config.peer),       check_peer_certificate(config),      check_listener(config.operators),
       check_links(config.links),
   };
   std::string problems;

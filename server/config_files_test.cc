@@ -6,7 +6,7 @@
 
 #include "certs/dev_ca.h"
 #include "server/config.h"
-#include "storage/master_key.h"
+#include "storage/key_file.h"
 
 namespace qkms::server {
 namespace {
@@ -21,11 +21,11 @@ class ConfigFiles : public testing::Test {
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     folder_ = name;
     ASSERT_TRUE(certs::make_dev_pki(folder_ / "pki", {{"KME-A", "KME-B"}, {"SAE-A"}, {"admin"}, {}}));
-    ASSERT_TRUE(storage::create_master_key(folder_ / "master.key"));
+    ASSERT_TRUE(storage::create_key_file(folder_ / "master.key"));
     fs::create_directory(folder_ / "state");
     config_.id = *KmeId::parse("KME-A");
     config_.state_dir = folder_ / "state";
-    config_.master_key_file = folder_ / "master.key";
+    config_.master_key = {storage::MasterKeySource::Scheme::kFile, (folder_ / "master.key").string()};
     config_.sae = listener("KME-A", "sae");
     config_.peer = listener("KME-A", "peer");
     config_.operators = listener("KME-A", "operator");
@@ -74,6 +74,20 @@ TEST_F(ConfigFiles, AreAllReportedAtOnce) {
   EXPECT_THAT(text, HasSubstr("state: no such folder"));
 }
 
+TEST_F(ConfigFiles, OfADriverAreLookedAtWhenItIsTheOneInUse) {
+  LinkConfig link;
+  link.etsi004.tls.certificate = config_.sae.certificate;
+  link.etsi004.tls.key = config_.sae.key;
+  link.etsi004.tls.ca = folder_ / "pki" / "nobody.crt";
+  link.driver = "files";
+  config_.links = {link};
+  EXPECT_EQ(problems(), "");
+  config_.links.front().driver = "etsi004";
+  EXPECT_THAT(problems(), HasSubstr("nobody.crt: cannot be opened"));
+  config_.links.front().etsi004.tls.ca = config_.sae.ca;
+  EXPECT_EQ(problems(), "");
+}
+
 TEST_F(ConfigFiles, RefuseAnotherKmesPeerCertificate) {
   config_.peer = listener("KME-B", "peer");
   EXPECT_THAT(problems(), HasSubstr("peer.crt: names \"KME-B\"; accepted: kme.id, which is \"KME-A\""));
@@ -85,14 +99,14 @@ TEST_F(ConfigFiles, RefuseAPeerCertificateThatCannotConnect) {
 }
 
 TEST_F(ConfigFiles, RefuseAMasterKeyOfAnotherSize) {
-  fs::remove(config_.master_key_file);
-  std::ofstream(config_.master_key_file) << "short";
-  fs::permissions(config_.master_key_file, fs::perms::owner_read);
+  fs::remove(folder_ / "master.key");
+  std::ofstream(folder_ / "master.key") << "short";
+  fs::permissions(folder_ / "master.key", fs::perms::owner_read);
   EXPECT_THAT(problems(), HasSubstr("master.key"));
 }
 
 TEST_F(ConfigFiles, RefuseAFileAsStateFolder) {
-  config_.state_dir = config_.master_key_file;
+  config_.state_dir = folder_ / "master.key";
   EXPECT_THAT(problems(), HasSubstr("master.key: not a folder"));
 }
 

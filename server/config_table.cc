@@ -6,6 +6,7 @@
 #include <array>
 
 #include "server/driver_options.h"
+#include "server/setting_options.h"
 
 namespace qkms::server {
 
@@ -41,8 +42,8 @@ std::vector<Option> kme_options(Config& config) {
       identifier("id", config.id, "KME-A",
                  "The name of this KME: unique in the network, and what its peer certificate says."),
       path("state_dir", config.state_dir, "/var/lib/qkms", "The folder of the store. One daemon at a time uses it."),
-      path("master_key_file", config.master_key_file, "/etc/qkms/master.key",
-           "32 bytes that seal the store, readable by their owner alone. Made by: qkmsctl new-master-key FILE."),
+      master_key("master_key", config.master_key, "file:/etc/qkms/master.key",
+                 "Where the key comes from that the store is sealed with (docs/operations/master-key.md)."),
       optional_path(
           "keyring_file", config.keyring_file, "/var/lib/qkms/keyring",
           "The keys of the store's rows, wrapped under the master key. Keep it out of every backup of the store: "
@@ -127,6 +128,8 @@ std::vector<Option> timing_options(kms::Timing& timing) {
               "A peer hears from us at least this often."),
       integer("silence_ms", timing.silence_ms, {100, 600'000, "milliseconds"},
               "A peer that was not heard for this long is taken as gone. At least twice heartbeat_ms."),
+      integer("compare_ms", timing.compare_ms, {100, kYearMs, "milliseconds"},
+              "Accounts are compared with a peer's this often at most, beside once in each session."),
       integer(
           "reconcile_ms", timing.reconcile_ms, {0, 86'400'000, "milliseconds"},
           "After a start, stored keys go out when all peers have said that the store is no old one, or after this."),
@@ -189,7 +192,9 @@ std::vector<Option> peer_options(Draft::Peer& peer) {
 }
 
 // In the order in which the reference configuration shows them, a link each.
-constexpr std::array<std::string_view, 3> kDrivers = {"simulated", "files", "etsi014"};
+constexpr std::array<std::string_view, 4> kDrivers = {"simulated", "files", "etsi014", "etsi004"};
+
+const Choices<WhenFull> kWhenFull = {{"wait", WhenFull::kWait}, {"refuse", WhenFull::kRefuse}};
 
 Choices<std::string> driver_choices() {
   Choices<std::string> choices;
@@ -214,6 +219,8 @@ std::vector<Option> link_options(Draft::Link& link, std::size_t number) {
               "Blocks that wait for the other end; more are refused."),
       integer("max_rate_bps", link.config.max_rate_bps, {1000, 1'000'000'000'000, "bits a second"},
               "A device that delivers faster is slowed down. A block counts for at least 1 KiB."),
+      choice("when_full", link.config.when_full, kWhenFull,
+             "When the reservoir is full: leave key material with the device, or refuse what comes."),
       integer("silence_alarm_ms", link.config.silence_alarm_ms, {0, kDayMs, "milliseconds"},
               "No block for so long is an alarm; 0 is never. Take a few times what the device takes for a block."),
   };
@@ -241,10 +248,11 @@ std::vector<Option> files_options(drivers::FilesSettings& to) {
 }
 
 std::vector<Option> simulated_options(drivers::SimulatedSettings& to) {
-  return {
+  std::vector<Option> options = {
       text("seed", to.seed, "a text of your own",
            "The same at both ends. Whoever knows it knows every key: never for real use."),
-      integer("rate_bps", to.rate_bps, {1, 10'000'000'000, "bits a second"}, "Secret bits a second, on average."),
+      integer("rate_bps", to.rate_bps, {1, 10'000'000'000, "bits a second"},
+              "Secret bits a second, on average, of model \"constant\"."),
       integer("burst_ms", to.burst_ms, {10, kHourMs, "milliseconds"}, "A burst of blocks comes once in this time."),
       probability("lose", to.faults.lose, "Part of the blocks that never arrive at this end."),
       probability("delay", to.faults.delay, "Part of the blocks that arrive delay_ms late."),
@@ -252,6 +260,26 @@ std::vector<Option> simulated_options(drivers::SimulatedSettings& to) {
       probability("corrupt", to.faults.corrupt, "Part of the blocks in which a bit is flipped."),
       probability("repeat", to.faults.repeat, "Part of the blocks that arrive twice."),
       integer("delay_ms", to.faults.delay_ms, {1, kHourMs, "milliseconds"}, "How late a delayed block is."),
+  };
+  for (auto& option : options_of(drivers::settings_of(to.physics))) options.push_back(std::move(option));
+  return options;
+}
+
+std::vector<Section> simulated_sections(Draft& draft) {
+  const auto physics = [&draft]() -> drivers::ModelSettings& { return draft.links.back().config.simulated.physics; };
+  return {
+      {"fibre",
+       Occurs::kOnce,
+       "Model \"fibre\": decoy-state BB84 (docs/simulated-links.md).",
+       1,
+       [physics] { return options_of(drivers::settings_of(physics().fibre)); },
+       {}},
+      {"satellite",
+       Occurs::kOnce,
+       "Model \"satellite\": it pairs the keys of two ground stations (docs/simulated-links.md).",
+       1,
+       [physics] { return options_of(drivers::settings_of(physics().satellite)); },
+       {}},
   };
 }
 
@@ -281,19 +309,27 @@ std::vector<Option> extension_options(Draft::Extension& extension) {
 
 // A sub-section for each driver, read when it is the one that the link has.
 std::vector<Section> driver_sections(Draft& draft) {
-  const auto section = [&draft](std::string name, std::string sentence, auto open) {
-    Section made{
-        name, Occurs::kOnce, std::move(sentence), 1, [&draft, open] { return open(draft.links.back().config); }, {}};
+  const auto section = [&draft](std::string name, std::string sentence, auto open,
+                                std::vector<Section> subsections = {}) {
+    Section made{name,
+                 Occurs::kOnce,
+                 std::move(sentence),
+                 1,
+                 [&draft, open] { return open(draft.links.back().config); },
+                 std::move(subsections)};
     made.wanted = [&draft, name] { return draft.links.back().config.driver == name; };
     return made;
   };
   return {
-      section("simulated", "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.",
-              [](LinkConfig& link) { return simulated_options(link.simulated); }),
+      section(
+          "simulated", "Settings of driver \"simulated\". NOT SECRET: for demonstrations and tests.",
+          [](LinkConfig& link) { return simulated_options(link.simulated); }, simulated_sections(draft)),
       section("files", "Settings of driver \"files\": a device, or a script, that leaves files in a folder.",
               [](LinkConfig& link) { return files_options(link.files); }),
       section("etsi014", "Settings of driver \"etsi014\": a device, or a KMS, that offers ETSI GS QKD 014.",
               etsi014_options),
+      section("etsi004", "Settings of driver \"etsi004\": a device with the stream interface of ETSI GS QKD 004.",
+              [](LinkConfig& link) { return etsi004_options(link.etsi004); }),
   };
 }
 
@@ -371,7 +407,9 @@ std::vector<Section> sections_of(Draft& draft) {
       once("audit", "The audit log, which is a part of the store.",
            [&config] {
              return std::vector{integer("keep_mib", config.audit_keep_mib, {1, 1 << 20, "MiB"},
-                                        "The oldest records go when the log is larger than this: export it before.")};
+                                        "The oldest records go when the log is larger than this: export it before."),
+                                optional_path("syslog", config.audit_syslog, "/dev/log",
+                                              "A Unix datagram socket that gets a copy of each record (RFC 5424).")};
            }),
       once("log", "The log: JSON lines on standard error.",
            [&config] {

@@ -17,7 +17,7 @@ using testing::HasSubstr;
 constexpr std::string_view kBase = R"([kme]
 id = "KME-A"
 state_dir = "state"
-master_key_file = "master.key"
+master_key = "file:master.key"
 [sae]
 listen = "127.0.0.1:0"
 certificate = "sae.crt"
@@ -146,6 +146,27 @@ TEST(Config, TheLowerKmeIdLeadsOverEtsi014UnlessTheFileSaysOtherwise) {
   EXPECT_THAT(odd.error().text, HasSubstr("option 'links.etsi014.key_size_bits' is 100; accepted: 0 to 8388608 bits"));
 }
 
+// Relative paths start at the file's folder; the lower KME ID opens the key stream.
+TEST(Config, ReadsALinkToADeviceThatSpeaksEtsi004) {
+  std::string text = std::string(kBase) + std::string(kNetwork);
+  const std::string simulated =
+      "driver = \"simulated\"\nmax_pending_bytes = 8192\n[links.simulated]\nseed = \"s\"\nlose = 1\n";
+  const std::size_t at = text.find(simulated);
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, simulated.size() + std::string("delay = 0.25\n").size(),
+               "driver = \"etsi004\"\n[links.etsi004]\nhost = \"device\"\ncertificate = \"c.crt\"\nkey = \"c.key\"\n"
+               "ca = \"ca.crt\"\nsource = \"qkd://a\"\ndestination = \"qkd://b\"\n");
+  const std::string file = testing::TempDir() + "/etsi004.toml";
+  std::ofstream(file) << text;
+  const auto config = read_config(file);
+  ASSERT_TRUE(config) << config.error().text;
+  const drivers::Etsi004Settings& settings = config->links.at(0).etsi004;
+  EXPECT_EQ(settings.tls.host, "device");
+  EXPECT_EQ(settings.tls.ca.parent_path(), std::filesystem::path(file).lexically_normal().parent_path());
+  EXPECT_EQ(settings.end, drivers::StreamEnd::kOpens);
+  EXPECT_EQ(settings.stream, std::nullopt);
+}
+
 TEST(Config, BuildsThePolicyOfTheEngine) {
   const auto config = parse_config(std::string(kBase) + std::string(kNetwork), "f");
   ASSERT_TRUE(config) << config.error().text;
@@ -205,6 +226,25 @@ std::string changed(const BadCase& c) {
   return text.replace(at, c.base_from.size(), c.base_to);
 }
 
+TEST(Config, ReadsThePhysicsOfASimulatedLink) {
+  const BadCase with{
+      "physics",
+      "delay = 0.25\n",
+      "delay = 0.25\nmodel = \"fibre\"\nspeed = 10\n[links.simulated.fibre]\nsystem = \"gys\"\nlength_km = 12.5\n"
+      "[links.simulated.satellite]\nfirst_latitude_deg = -45.5\n",
+      {}};
+  const auto config = parse_config(changed(with), "f");
+  ASSERT_TRUE(config) << config.error().text;
+  const drivers::ModelSettings& physics = config->links.at(0).simulated.physics;
+  EXPECT_EQ(physics.model, "fibre");
+  EXPECT_EQ(physics.speed, 10);
+  EXPECT_EQ(physics.fibre.system, "gys");
+  EXPECT_EQ(physics.fibre.length_km, 12.5);
+  EXPECT_EQ(physics.fibre.block_bits, drivers::FibreSettings().block_bits);
+  EXPECT_EQ(physics.satellite.first.latitude_deg, -45.5);
+  EXPECT_FALSE(physics.satellite.first.longitude_deg.has_value());
+}
+
 void expect_refused(const BadCase& c) {
   const auto config = parse_config(changed(c), "f.toml");
   ASSERT_FALSE(config) << c.name;
@@ -239,6 +279,15 @@ TEST(Config, RefusesAValueWithItsLineAndWhatIsAccepted) {
        "id = \"KME-A\"",
        "id = \"\xef\xbc\xa1\"",
        {"option 'kme.id' is \"\\xef\\xbc\\xa1\""}},
+      {"the former name of the master key",
+       "master_key = \"file:master.key\"",
+       "master_key_file = \"old/master.key\"",
+       {"f.toml:4: option 'kme.master_key_file' is no more; write: master_key = \"file:old/master.key\""}},
+      {"a path as master key",
+       "\"file:master.key\"",
+       "\"/etc/qkms/master.key\"",
+       {"f.toml:4: option 'kme.master_key' is \"/etc/qkms/master.key\"; accepted: file:PATH, credential:NAME"}},
+      {"no path of a master key", "\"file:master.key\"", "\"file:\"", {"option 'kme.master_key' is \"file:\""}},
       {"empty path", "\"state\"", "\"\"", {"f.toml:3: option 'kme.state_dir' is \"\"; accepted: a path"}},
       {"NUL in a path", "\"state\"", "\"st\\u0000ate\"", {"option 'kme.state_dir' is \"st\\x00ate\""}},
       {"port 70000", "\"127.0.0.1:0\"", "\"127.0.0.1:70000\"", {"f.toml:6: option 'sae.listen'", "[::1]:8443"}},
@@ -260,10 +309,26 @@ TEST(Config, RefusesAValueWithItsLineAndWhatIsAccepted) {
        "lose = 1",
        "lose = nan",
        {"option 'links.simulated.lose' is nan; accepted: 0 to 1"}},
+      {"unknown model",
+       "seed = \"s\"",
+       "seed = \"s\"\nmodel = \"magic\"",
+       {"option 'links.simulated.model' is \"magic\"; accepted: \"constant\", \"fibre\", \"satellite\""}},
+      {"fibre too long",
+       "delay = 0.25",
+       "delay = 0.25\nfibre.length_km = 1001",
+       {"option 'links.simulated.fibre.length_km' is 1001; accepted: 0 to 1000 km"}},
+      {"length that is no number",
+       "delay = 0.25",
+       "delay = 0.25\nfibre.length_km = nan",
+       {"option 'links.simulated.fibre.length_km' is nan; accepted: 0 to 1000 km"}},
+      {"text for a length",
+       "delay = 0.25",
+       "delay = 0.25\nfibre.length_km = \"50\"",
+       {"option 'links.simulated.fibre.length_km' is \"50\"; accepted: 0 to 1000 km"}},
       {"unknown driver",
        "\"simulated\"",
        "\"magic\"",
-       {"option 'links.driver' is \"magic\"; accepted: \"simulated\", \"files\", \"etsi014\""}},
+       {"option 'links.driver' is \"magic\"; accepted: \"simulated\", \"files\", \"etsi014\", \"etsi004\""}},
       {"settings of another driver",
        "driver = \"simulated\"",
        "driver = \"files\"",
@@ -352,6 +417,16 @@ TEST(Config, RefusesWhatDoesNotFitTogether) {
        "[links.simulated]\nseed = \"s\"\nlose = 1\ndelay = 0.25\n",
        "",
        {"f.toml:25: option 'links.simulated.seed' is missing"}},
+      {"satellite without stations",
+       "seed = \"s\"",
+       "seed = \"s\"\nmodel = \"satellite\"",
+       {"f.toml:28: option 'links.simulated.satellite.first_latitude_deg' is missing; a satellite link has two"}},
+      {"satellite that never passes",
+       "seed = \"s\"",
+       "seed = \"s\"\nmodel = \"satellite\"\nsatellite = {system = \"custom\", inclination_deg = 20, "
+       "first_latitude_deg = 60, "
+       "first_longitude_deg = 0, second_latitude_deg = 1, second_longitude_deg = 2}",
+       {"f.toml:28: option 'links.simulated.satellite.first_latitude_deg' is 60; the satellite never"}},
       {"SAE of nobody",
        "kme = \"KME-B\"",
        "kme = \"KME-C\"",
@@ -438,6 +513,7 @@ TEST_F(ConfigFile, MakesRelativePathsRelativeToItsFolder) {
   ASSERT_TRUE(config) << config.error().text;
   EXPECT_EQ(config->state_dir, folder_ / "state");
   EXPECT_EQ(config->sae.key, folder_ / "sae.key");
+  EXPECT_EQ(storage::text_of(config->master_key), "file:" + (folder_ / "master.key").string());
   EXPECT_EQ(config->operators.certificate, "/abs/op.crt");
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <utility>
 
@@ -17,7 +18,6 @@
 #include "server/log.h"
 #include "server/version.h"
 #include "storage/master_key.h"
-#include "storage/sqlite_store.h"
 
 namespace qkms::server {
 namespace {
@@ -64,6 +64,7 @@ spdlog::level::level_enum level_of(kms::NoticeKind kind) {
     case kms::NoticeKind::kBlockRefused:  // as a rule because the reservoir is full, which is good news
       return spdlog::level::info;
     case kms::NoticeKind::kStoreRolledBack:
+    case kms::NoticeKind::kLinkDivergence:
       return spdlog::level::err;
     default:
       return spdlog::level::warn;
@@ -100,9 +101,10 @@ Daemon::Started Daemon::start_all() {
   const auto parts = make_parts(*config);
   if (!parts) return failure(ExitCode::kConfig, parts.error().text);
   expiries_.replace(expiries_of(*parts));
-  if (auto done = open_store(); !done) return done;
+  if (auto done = lock_store(); !done) return done;
   if (auto done = open_transport(*parts); !done) return done;
   engine_->start();
+  if (engine_->state() == kms::Node::State::kOpen) start_syslog_copy();
   transport_->start();
   if (auto done = open_listeners(*parts); !done) return done;
   links_->update(config->links);
@@ -129,50 +131,105 @@ void Daemon::stop() {
   if (sae_listener_) sae_listener_->stop(drain);
   at_failpoint(Failpoint::kShutdownDrained);
   if (operator_listener_) operator_listener_->stop(std::chrono::milliseconds(0));
+  if (seal_commands_) seal_commands_->stop();
+  if (store_commands_) store_commands_->stop();
   if (links_) links_->stop();
   if (transport_) transport_->stop();
   if (engine_ && !dead_ && reloader_) audit({.action = api::AuditAction::kStop, .actor = config_.get()->id.str()});
   if (engine_) engine_->stop();
+  if (syslog_copy_ && !dead_)  // its thread is gone, so the store is ours
+    syslog_copy_->finish([this](std::uint64_t first, std::size_t bytes) { return read_audit(first, bytes); });
   if (io_threads_) io_threads_->stop();
   watch_.stop();
 }
 
-Daemon::Started Daemon::open_store() {
+Daemon::Started Daemon::lock_store() {
   const auto config = config_.get();
-  auto master_key = storage::read_master_key(config->master_key_file);
-  if (!master_key) return failure(ExitCode::kConfig, master_key.error().text);
-  auto store = storage::SqliteStore::open(config->store_file(), std::move(*master_key),
-                                          {.keyring = config->keyring_file, .epochs = {}});
+  auto store = storage::SealableStore::lock(
+      config->store_file(),
+      {.keyring = config->keyring_file, .epochs = {}, .audit_bytes = std::uint64_t{config->audit_keep_mib} << 20});
   if (!store) return failure_of(store.error());
-  sqlite_store_ = store->get();
+  sealable_store_ = store->get();
   store_ = with_failpoints(std::move(*store));
-  for (const storage::Quarantined& group : sqlite_store_->quarantined()) {
+  auto policy = std::make_shared<const kms::Policy>(config->policy);
+  const auto provider = storage::make_master_key_provider(config->master_key);
+  if (!provider) return failure(ExitCode::kConfig, provider.error().text);
+  std::unique_ptr<kms::Node> node;
+  if ((*provider)->needs_operator()) {
+    node = kms::Node::sealed(std::move(policy), *store_, random_);
+    spdlog::warn("the KME starts sealed: qkmsctl unseal will ask for the {} of {}", (*provider)->asks_for(),
+                 (*provider)->describe());
+  } else {
+    auto key = (*provider)->fetch({});
+    if (!key) return failure(ExitCode::kConfig, key.error().text);
+    auto opened = open_node(std::move(policy), std::move(*key));
+    if (!opened) return std::unexpected(opened.error());
+    node = std::move(*opened);
+  }
+  EngineOutlet& outlet = *this;
+  engine_ = std::make_unique<EngineThread>(std::move(node), outlet, config->limits.engine_queue);
+  links_ = std::make_unique<Links>(*engine_);
+  if (engine_->state() == kms::Node::State::kOpen) audit_what_was_found();
+  if (!config->audit_syslog.empty()) make_syslog_copy();
+  return {};
+}
+
+std::expected<std::unique_ptr<kms::Node>, StartFailure> Daemon::open_node(std::shared_ptr<const kms::Policy> policy,
+                                                                          SecretBytes master_key) {
+  if (const auto opened = sealable_store_->unseal(std::move(master_key)); !opened) return failure_of(opened.error());
+  log_what_was_found();
+  auto node = kms::Node::open(std::move(policy), *store_, random_, 0);
+  if (node) return std::move(*node);
+  Error error = node.error();
+  if (!sealable_store_->trouble().empty()) error.text += ": " + sealable_store_->trouble();
+  return failure_of(error);
+}
+
+// Each time that the store was opened.
+void Daemon::log_what_was_found() {
+  storage::SqliteStore& store = *sealable_store_->opened();
+  for (const storage::Quarantined& group : store.quarantined()) {
     spdlog::error("the store's rows of {} are not those that were written last ({}); all {} are dropped", group.name,
                   group.why, group.rows);
   }
-  if (sqlite_store_->is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
-  sqlite_store_->keep_audit_bytes(std::uint64_t{config->audit_keep_mib} << 20);
-  if (const std::string copy = config->store_file().string() + ".v1"; std::filesystem::exists(copy)) {
+  if (store.is_behind_keyring()) spdlog::warn("the store is an old copy: its keyring has seen a later one");
+  if (const std::string copy = config_.get()->store_file().string() + ".v1"; std::filesystem::exists(copy)) {
     spdlog::warn("{}, kept when the store was brought to another format, opens with the master key alone: delete it",
                  copy);
   }
-  auto node = kms::Node::open(std::make_shared<const kms::Policy>(config->policy), *store_, random_, 0);
-  if (!node) {
-    Error error = node.error();
-    if (!sqlite_store_->trouble().empty()) error.text += ": " + sqlite_store_->trouble();
-    return failure_of(error);
-  }
-  EngineOutlet& outlet = *this;
-  engine_ = std::make_unique<EngineThread>(std::move(*node), outlet, config->limits.engine_queue);
-  links_ = std::make_unique<Links>(*engine_);
-  for (const storage::Quarantined& group : sqlite_store_->quarantined()) {
+  if (const auto end = store.read_audit(INT64_MAX, 0); end && !first_opening_) first_opening_ = end->last.sequence;
+}
+
+void Daemon::audit_what_was_found() {
+  for (const storage::Quarantined& group : sealable_store_->opened()->quarantined()) {
     audit({.action = api::AuditAction::kQuarantine,
-           .actor = config->id.str(),
+           .actor = config_.get()->id.str(),
            .subject = group.name,
            .count = group.rows,
            .reason = group.why});
   }
-  return {};
+}
+
+Result<storage::AuditPage> Daemon::read_audit(std::uint64_t first, std::size_t bytes) {
+  const auto store = sealable_store_->to_look_at();
+  if (!store) return std::unexpected(store.error());
+  return (*store)->read_audit(first, bytes);
+}
+
+void Daemon::make_syslog_copy() {
+  const auto read = [this](std::uint64_t first, std::size_t bytes) -> Result<storage::AuditPage> {
+    std::promise<Result<storage::AuditPage>> promise;
+    auto page = promise.get_future();
+    const auto queued = engine_->between_batches([&] { promise.set_value(read_audit(first, bytes)); });
+    if (!queued) return std::unexpected(queued.error());
+    return page.get();
+  };
+  syslog_copy_ = std::make_unique<SyslogCopy>(config_.get()->audit_syslog, read);
+}
+
+// With the records that come after the first opening of the store, which may be long after the daemon's start.
+void Daemon::start_syslog_copy() {
+  if (syslog_copy_ && first_opening_ && !std::exchange(syslog_started_, true)) syslog_copy_->start(*first_opening_);
 }
 
 Daemon::Started Daemon::open_transport(const Parts& parts) {
@@ -181,6 +238,7 @@ Daemon::Started Daemon::open_transport(const Parts& parts) {
   auto transport = peer::Transport::open(std::move(settings));
   if (!transport) return failure_of(transport.error());
   transport_ = std::move(*transport);
+  if (engine_->state() != kms::Node::State::kOpen) transport_->pause();
   return {};
 }
 
@@ -190,13 +248,26 @@ Daemon::Started Daemon::open_listeners(const Parts& parts) {
   operators.state_dir = config->state_dir;
   operators.observe = [this] { return observe(); };
   operators.reload = [this](std::string who, Reloader::Completion done) { reload(std::move(who), std::move(done)); };
-  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) {
-    return sqlite_store_->read_audit(first, bytes);
+  operators.read_audit = [this](std::uint64_t first, std::size_t bytes) { return read_audit(first, bytes); };
+  store_commands_ = std::make_unique<StoreCommands>(*engine_, *sealable_store_, config->state_dir,
+                                                    [this] { return config_.get()->master_key; });
+  seal_commands_ = std::make_unique<SealCommands>(
+      *engine_, *sealable_store_, [this] { return config_.get()->master_key; },
+      SealCommands::Hooks{.closing = [this] { store_commands_->give_up("the KME is sealed"); },
+                          .opened =
+                              [this] {
+                                log_what_was_found();
+                                audit_what_was_found();
+                                start_syslog_copy();
+                              }});
+  operators.seal = [this](std::string who, StoreCommands::Answer answer) {
+    seal_commands_->seal(std::move(who), std::move(answer));
   };
-  store_commands_ =
-      std::make_unique<StoreCommands>(*engine_, *sqlite_store_, config->state_dir, config->master_key_file);
-  operators.command = [this](StoreCommand command, std::string who, StoreCommands::Answer answer) {
-    store_commands_->run(command, std::move(who), std::move(answer));
+  operators.unseal = [this](std::string who, SecretBytes typed, StoreCommands::Answer answer) {
+    seal_commands_->unseal(std::move(who), std::move(typed), std::move(answer));
+  };
+  operators.command = [this](StoreCommand command, std::string who, SecretBytes typed, StoreCommands::Answer answer) {
+    store_commands_->run(command, std::move(who), std::move(typed), std::move(answer));
   };
   operators.test_link = [this](const LinkId& link, Links::Answer answer) { links_->test(link, std::move(answer)); };
   operator_routes_ = std::make_unique<OperatorRoutes>(std::move(operators), *engine_, metrics_);
@@ -297,10 +368,12 @@ Observed Daemon::observe() const {
   observed.links = links_->status();
   observed.state = engine_->state();
   observed.queue_depth = engine_->queue_depth();
+  observed.unseals_refused = seal_commands_->refused();
   observed.expiries = *expiries_.get();
   observed.secret_memory = SecretHeap::of_process().figures();
   observed.clock_steps = watch_.clock_steps();
   observed.clock_behind_s = certs::seconds_behind_floor();
+  if (syslog_copy_) observed.syslog = &syslog_copy_->counts();
   observed.reloads = reloads_;
   observed.reloads_refused = reloads_refused_;
   return observed;
@@ -311,6 +384,10 @@ void Daemon::send(kms::SendEffect effect) { transport_->send(std::move(effect));
 void Daemon::close(kms::CloseEffect effect) { transport_->close(std::move(effect)); }
 
 void Daemon::close_all_sessions() { transport_->close_all(); }
+
+void Daemon::note(kms::DriverNote note) { links_->hear(std::move(note)); }
+
+void Daemon::link_full(const kms::LinkFull& link) { links_->fill(link); }
 
 void Daemon::notice(const kms::Notice& notice) {
   metrics_.noticed(notice.kind);
@@ -325,15 +402,21 @@ void Daemon::state_changed(kms::Node::State state) {
   switch (state) {
     case kms::Node::State::kOpen:
       spdlog::warn("the store is open again");
+      transport_->resume();
       return;
     case kms::Node::State::kClosed:
-      spdlog::error("the store is closed: no key goes out until it can be written again: {}", sqlite_store_->trouble());
+      spdlog::error("the store is closed: no key goes out until it can be written again: {}",
+                    sealable_store_->trouble());
+      transport_->pause();
+      return;
+    case kms::Node::State::kSealed:  // whoever did it says so
+      transport_->pause();
       return;
     case kms::Node::State::kDead:
       break;
   }
   spdlog::critical("the outcome of a commit is unknown: the daemon ends, and a new start will find out: {}",
-                   sqlite_store_->trouble());
+                   sealable_store_->trouble());
   dead_ = true;
   on_death_();
 }

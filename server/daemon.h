@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "server/config.h"
@@ -26,9 +27,11 @@
 #include "server/peer/transport.h"
 #include "server/reloader.h"
 #include "server/sae_routes.h"
+#include "server/seal_commands.h"
 #include "server/store_commands.h"
+#include "server/syslog_copy.h"
 #include "server/watch.h"
-#include "storage/sqlite_store.h"
+#include "storage/sealable_store.h"
 
 namespace qkms::server {
 
@@ -60,13 +63,20 @@ class Daemon final : private EngineOutlet {
   Daemon(Config config, std::filesystem::path config_file, std::function<void()> on_death);
 
   Started start_all();
-  Started open_store();
+  Started lock_store();
+  std::expected<std::unique_ptr<kms::Node>, StartFailure> open_node(std::shared_ptr<const kms::Policy> policy,
+                                                                    SecretBytes master_key);
+  void log_what_was_found();
+  void audit_what_was_found();
   Started open_transport(const Parts& parts);
   Started open_listeners(const Parts& parts);
   Started write_ports() const;
   Reloader::Outcome reload_for(std::string_view who);
   Reloader::Outcome apply_file();
   void audit(api::AuditRecord record);
+  Result<storage::AuditPage> read_audit(std::uint64_t first, std::size_t bytes);
+  void make_syslog_copy();
+  void start_syslog_copy();
   void apply(Config config, Parts parts);
   Observed observe() const;
 
@@ -74,6 +84,8 @@ class Daemon final : private EngineOutlet {
   void close(kms::CloseEffect effect) override;
   void close_all_sessions() override;
   void notice(const kms::Notice& notice) override;
+  void note(kms::DriverNote note) override;
+  void link_full(const kms::LinkFull& link) override;
   void state_changed(kms::Node::State state) override;
 
   // In the order of their making; each refers only to those above it. The engine's outlet is this object, which passes
@@ -90,17 +102,21 @@ class Daemon final : private EngineOutlet {
   Metrics metrics_;
   NoticeLog notice_log_;
   std::unique_ptr<kms::Store> store_;
-  storage::SqliteStore* sqlite_store_ = nullptr;  // store_, or what is in it; for the engine's thread
+  storage::SealableStore* sealable_store_ = nullptr;  // store_, or what is in it; for the engine's thread
   std::unique_ptr<EngineThread> engine_;
   std::unique_ptr<Links> links_;
   std::unique_ptr<StoreCommands> store_commands_;
+  std::unique_ptr<SealCommands> seal_commands_;
   std::unique_ptr<peer::Transport> transport_;
   std::unique_ptr<SaeRoutes> sae_routes_;
   std::unique_ptr<OperatorRoutes> operator_routes_;
   std::unique_ptr<http::IoThreads> io_threads_;
   std::unique_ptr<http::Listener> operator_listener_;
   std::unique_ptr<http::Listener> sae_listener_;
-  std::unique_ptr<Reloader> reloader_;  // the first to be stopped: it touches all of the above
+  std::unique_ptr<SyslogCopy> syslog_copy_;
+  std::optional<std::uint64_t> first_opening_;  // of the store: the last record of the audit log then
+  bool syslog_started_ = false;
+  std::unique_ptr<Reloader> reloader_;      // the first to be stopped: it touches all of the above
 };
 
 }  // namespace qkms::server

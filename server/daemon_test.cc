@@ -293,6 +293,28 @@ TEST_F(DaemonTest, TurnsConnectionsAwayAboveItsLimit) {
   EXPECT_TRUE(eventually([&] { return TlsClient(b_.ports().sae, sae("SAE-B")).connected(); }));
 }
 
+TEST_F(DaemonTest, RefusesWhileItIsSealedWithoutSayingWhenToComeBack) {
+  b_.start();
+  const std::string status = "/api/v1/keys/SAE-A/status";
+  {
+    TlsClient admin(b_.ports().operators, operator_named("admin"));
+    const auto sealed = admin.ask(post("/seal", ""));
+    ASSERT_TRUE(sealed && sealed->status == 200);
+    const auto refused = slave()->ask(get(status));
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->status, 503);
+    EXPECT_THAT(refused->header, Not(HasSubstr("Retry-After")));
+    EXPECT_THAT(refused->body, HasSubstr("the KME is sealed"));
+    const auto unsealed = admin.ask(post("/unseal", ""));
+    ASSERT_TRUE(unsealed && unsealed->status == 200);
+    EXPECT_EQ(slave()->ask(get(status))->status, 200);
+    ASSERT_EQ(admin.ask(post("/seal", ""))->status, 200);
+  }
+  b_.stop();
+  b_.start();  // its key is in a file
+  EXPECT_EQ(slave()->ask(get(status))->status, 200);
+}
+
 TEST_F(DaemonTest, StopsAtOnceWithIdleConnectionsOpen) {
   b_.start();
   TlsClient idle(b_.ports().sae, sae("SAE-B"));
@@ -326,7 +348,7 @@ TEST_F(DaemonTest, SaysClearlyWhyItCannotStart) {
   EXPECT_THAT(failure.text, HasSubstr("sae.key"));
 
   Config no_master_key = a_.config;
-  no_master_key.master_key_file = "/nowhere";
+  no_master_key.master_key.place = "/nowhere";
   EXPECT_EQ(failure_of(no_master_key).code, ExitCode::kConfig);
 }
 

@@ -14,5 +14,6 @@ namespace qkms::server {
 std::vector<Option> device_tls_options(drivers::TlsSettings& to);
 
 std::vector<Option> etsi014_options(LinkConfig& to);
+std::vector<Option> etsi004_options(drivers::Etsi004Settings& to);
 
 }  // namespace qkms::server

@@ -5,6 +5,8 @@
 
 #include <time.h>
 
+#include <algorithm>
+
 #include "base/time.h"
 
 namespace qkms::server {
@@ -13,6 +15,8 @@ class EngineClock {
  public:
   explicit EngineClock(Millis stored_time) : offset_(stored_time - boot_time()) {}
   Millis now() const { return offset_ + boot_time(); }
+  // The store was opened, and its last commit was then.
+  void go_on_from(Millis stored_time) { offset_ = std::max(offset_, stored_time - boot_time()); }
 
  private:
   static Millis boot_time() {

@@ -18,6 +18,7 @@ constexpr std::size_t kMaxBatch = 1024;
 
 const Error kStopped{ErrorCode::kClosed, "the daemon is stopping"};
 const Error kRestarted{ErrorCode::kClosed, "the engine started afresh after a failed commit"};
+const Error kSealedError{ErrorCode::kSealed, "the KME is sealed"};
 
 bool has_frame(const std::vector<kms::Event>& events) {
   return std::ranges::any_of(events, [](const auto& event) { return std::holds_alternative<kms::PeerFrame>(event); });
@@ -55,6 +56,8 @@ Result<void> EngineThread::enqueue(Item&& item, std::size_t limit) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return std::unexpected(kStopped);
+    if (state_ == kms::Node::State::kSealed && std::holds_alternative<kms::BlockArrived>(item.event))
+      return std::unexpected(kSealedError);
     if (queue_.size() >= limit) return fail(ErrorCode::kOverloaded, "the engine's queue is full");
     queue_.push_back(std::move(item));
     if (queue_.size() > 1) return {};  // whoever queued the first one has woken the thread
@@ -119,13 +122,17 @@ std::size_t EngineThread::queue_depth() const {
   return queue_.size();
 }
 
-// Up to kMaxBatch items; none when a tick is due or the daemon stops.
-std::vector<EngineThread::Item> EngineThread::wait_for_items() {
+// Until a tick is due at most.
+void EngineThread::wait_for_work() {
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, std::chrono::milliseconds(kTickMs),
                  [this] { return stopping_ || !queue_.empty() || !between_.empty() || next_policy_ != nullptr; });
-  if (queue_.size() <= kMaxBatch) return std::exchange(queue_, {});
-  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(kMaxBatch);
+}
+
+std::vector<EngineThread::Item> EngineThread::take_items(std::size_t most) {
+  const std::lock_guard lock(mutex_);
+  if (queue_.size() <= most) return std::exchange(queue_, {});
+  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(most);
   std::vector<Item> items(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
   queue_.erase(queue_.begin(), end);
   return items;
@@ -153,11 +160,11 @@ std::vector<kms::Event> EngineThread::register_batch(std::vector<Item> items, Mi
 
 void EngineThread::run() {
   for (;;) {
-    std::vector<Item> items = wait_for_items();
+    wait_for_work();
     apply_policy();
     work_between();
     const Millis now = clock_.now();
-    std::vector<kms::Event> events = register_batch(std::move(items), now);
+    std::vector<kms::Event> events = register_batch(take_items(kMaxBatch), now);
     if (is_armed(Failpoint::kPeerReceived) && has_frame(events)) at_failpoint(Failpoint::kPeerReceived);
     if (!events.empty()) release(node_->step(std::move(events), now));
     note_state();
@@ -173,6 +180,21 @@ void EngineThread::run() {
   policy_applied_.notify_all();
 }
 
+// What was queued goes after the state is known: from then on enqueue() takes no block, so none is left behind it.
+void EngineThread::seal(api::AuditRecord record) {
+  release(node_->seal(std::move(record), clock_.now()));
+  note_state();
+  const Millis now = clock_.now();
+  release(node_->step(register_batch(take_items(SIZE_MAX), now), now));
+}
+
+Result<void> EngineThread::unseal(api::AuditRecord record) {
+  auto unsealed = node_->unseal(std::move(record), clock_.now());
+  if (unsealed) clock_.go_on_from(node_->stored_time());
+  note_state();
+  return unsealed;
+}
+
 void EngineThread::note_state() {
   const kms::Node::State now = node_->state();
   if (state_.exchange(now) != now) outlet_.state_changed(now);
@@ -183,8 +205,9 @@ void EngineThread::release(kms::Node::Outcome outcome) {
   if (!outcome.sessions_lost) return;
   outlet_.close_all_sessions();
   // The engine that knew of these requests is gone.
-  for (auto& [token, completion] : std::exchange(waiting_requests_, {})) completion(kRestarted);
-  for (auto& [token, completion] : std::exchange(waiting_reports_, {})) completion(std::unexpected(kRestarted));
+  const Error& why = node_->state() == kms::Node::State::kSealed ? kSealedError : kRestarted;
+  for (auto& [token, completion] : std::exchange(waiting_requests_, {})) completion(why);
+  for (auto& [token, completion] : std::exchange(waiting_reports_, {})) completion(std::unexpected(why));
 }
 
 void EngineThread::release_effects(kms::Effects effects) {
@@ -197,6 +220,8 @@ void EngineThread::release_effects(kms::Effects effects) {
   if (!effects.sends.empty()) at_failpoint(Failpoint::kPeerAfterSend);
   for (kms::CloseEffect& close : effects.closes) outlet_.close(std::move(close));
   for (const kms::Notice& notice : effects.notices) outlet_.notice(notice);
+  for (const kms::LinkFull& link : effects.links_full) outlet_.link_full(link);
+  for (kms::DriverNote& note : effects.notes) outlet_.note(std::move(note));
   for (kms::ReportEffect& report : effects.reports) {
     auto waiting = waiting_reports_.extract(report.token);
     if (waiting) waiting.mapped()(std::move(report.report));

@@ -5,7 +5,7 @@
 // Concurrency: completions and the outlet's calls run on the engine's thread and must not block; they hand over to
 // threads of their own. Limits: at most `queue_limit` SAE requests wait, and as many events of other kinds again; above
 // that nothing is taken and the caller hears kOverloaded at once. PeerUp and PeerDown always get in: there are no more
-// of them than sessions.
+// of them than sessions. Blocks are not even queued while the node is sealed (kSealed): nobody would keep them.
 #pragma once
 
 #include <atomic>
@@ -32,6 +32,8 @@ class EngineOutlet {
   virtual void close(kms::CloseEffect effect) = 0;
   virtual void close_all_sessions() = 0;
   virtual void notice(const kms::Notice& notice) = 0;
+  virtual void note(kms::DriverNote note) = 0;
+  virtual void link_full(const kms::LinkFull& link) = 0;
   // The node has changed its state. After kDead nothing follows: the process has to end.
   virtual void state_changed(kms::Node::State state) = 0;
 };
@@ -56,6 +58,11 @@ class EngineThread {
   // Runs it on the engine's thread, between two batches: for looking at the store, which has no other thread. kClosed
   // when the thread is to end or has ended; then it does not run.
   Result<void> between_batches(std::move_only_function<void()> work);
+  // For such work. Whoever waits has been answered, and nothing is left of what was queued, when this returns: the
+  // store may be closed.
+  void seal(api::AuditRecord record);
+  // For such work, once the store is open again.
+  Result<void> unseal(api::AuditRecord record);
   // Returns when it is in force, or when the thread has ended. From one thread at a time, not the engine's.
   void replace_policy(std::shared_ptr<const kms::Policy> policy);
 
@@ -71,7 +78,8 @@ class EngineThread {
 
   Result<void> enqueue(Item&& item, std::size_t limit);
   void run();
-  std::vector<Item> wait_for_items();
+  void wait_for_work();
+  std::vector<Item> take_items(std::size_t most);
   std::vector<kms::Event> register_batch(std::vector<Item> items, Millis now);
   void release(kms::Node::Outcome outcome);
   void release_effects(kms::Effects effects);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <future>
 
 #include "server/os_random.h"
@@ -22,6 +23,8 @@ class RecordingOutlet final : public EngineOutlet {
   void close(kms::CloseEffect) override { ++closes; }
   void close_all_sessions() override { ++all_closed; }
   void notice(const kms::Notice&) override {}
+  void note(kms::DriverNote) override {}
+  void link_full(const kms::LinkFull&) override {}
   void state_changed(Node::State now) override { state = now; }
 
   std::atomic<int> sends = 0, closes = 0, all_closed = 0;
@@ -128,6 +131,63 @@ TEST_F(EngineThreadTest, DiesWhenTheOutcomeOfACommitIsUnknown) {
   ASSERT_TRUE(eventually([&] { return engine_->state() == Node::State::kDead; }));
   EXPECT_TRUE(eventually([&] { return outlet_.state == Node::State::kDead; }));
   EXPECT_TRUE(eventually([&] { return !engine_->request(kms::StatusRequest{a_, b_}, [](kms::SaeReply) {}); }));
+}
+
+// Work of between_batches() that seals, or unseals, and what state the node is in afterwards.
+Node::State after(EngineThread& engine, const std::function<void(EngineThread&)>& work) {
+  std::promise<Node::State> state;
+  EXPECT_TRUE(engine.between_batches([&] {
+    work(engine);
+    state.set_value(engine.state());
+  }));
+  return state.get_future().get();
+}
+
+TEST_F(EngineThreadTest, TakesNoBlockWhileItIsSealedAndKeepsNone) {
+  const auto seal = [](EngineThread& engine) { engine.seal({.action = api::AuditAction::kSeal}); };
+  const auto unseal = [](EngineThread& engine) { ASSERT_TRUE(engine.unseal({.action = api::AuditAction::kUnseal})); };
+  const auto a_block = [] { return kms::BlockArrived{LinkId::parse("link").value(), BlockId(), SecretBytes(64)}; };
+  std::promise<Node::State> sealed;
+  std::promise<kms::SaeReply> waiting;
+  // All of it is there when the thread looks for the first time: the block and the request are behind the seal.
+  ASSERT_TRUE(engine_->between_batches([&] {
+    seal(*engine_);
+    EXPECT_EQ(engine_->queue_depth(), 0u) << "nothing is left when it is sealed";
+    sealed.set_value(engine_->state());
+  }));
+  ASSERT_TRUE(engine_->push(a_block()));
+  ASSERT_TRUE(ask(waiting));
+  engine_->start();
+  EXPECT_EQ(sealed.get_future().get(), Node::State::kSealed);
+  EXPECT_EQ(std::get<Error>(waiting.get_future().get()).code, ErrorCode::kSealed);
+  EXPECT_EQ(outlet_.state, Node::State::kSealed);
+  EXPECT_EQ(engine_->push(a_block()).error().code, ErrorCode::kSealed);
+
+  EXPECT_EQ(after(*engine_, unseal), Node::State::kOpen);
+  EXPECT_EQ(outlet_.state, Node::State::kOpen);
+  EXPECT_TRUE(engine_->push(a_block()));
+  std::promise<kms::SaeReply> promise;
+  ASSERT_TRUE(ask(promise));
+  EXPECT_TRUE(std::holds_alternative<kms::StatusReply>(promise.get_future().get()));
+}
+
+// A daemon that starts sealed does not know yet how far the time of its store has come.
+TEST_F(EngineThreadTest, GoesOnFromTheTimeOfAStoreThatIsOpenedLater) {
+  engine_.reset();
+  constexpr Millis kFar = Millis{1} << 50;
+  auto policy = std::make_shared<kms::Policy>();
+  policy->self = KmeId::parse("KME-A").value();
+  storage::MemoryStore old;
+  {
+    ASSERT_TRUE(Node::open(policy, old, random_, kFar));
+  }
+  engine_ = std::make_unique<EngineThread>(Node::sealed(policy, old, random_), outlet_, 4);
+  engine_->start();
+  const auto unseal = [](EngineThread& engine) { ASSERT_TRUE(engine.unseal({.action = api::AuditAction::kUnseal})); };
+  EXPECT_EQ(after(*engine_, unseal), Node::State::kOpen);
+  std::promise<Result<kms::Report>> promise;
+  ASSERT_TRUE(engine_->report([&](Result<kms::Report> report) { promise.set_value(std::move(report)); }));
+  EXPECT_GE(promise.get_future().get()->time, kFar);
 }
 
 }  // namespace

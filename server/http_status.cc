@@ -42,6 +42,8 @@ HttpError http_error_of(const Error& error) {
       return {429, error.text, "reserved", 1};
     case ErrorCode::kClosed:
       return {503, "no key goes out at the moment", "sealed", 5};
+    case ErrorCode::kSealed:
+      return {503, "the KME is sealed: an operator has to unseal it", "sealed", {}};
     // These say something about the inside: the log has the text, the caller does not.
     case ErrorCode::kNotFound:
     case ErrorCode::kCorrupt:

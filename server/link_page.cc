@@ -75,6 +75,7 @@ void write_link(const drivers::LinkStatus& link, const kms::LinkReport* report, 
   if (link.simulated) object.number("simulated", true);
   object.text("state", name_of(link.state));
   if (!link.error.empty()) object.text("error", link.error);
+  if (!link.held.empty()) object.text("held", link.held);
   object.number("restarts", link.restarts);
   object.number("blocks", link.blocks);
   object.number("bytes", link.bytes);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "drivers/etsi004/etsi004.h"
 #include "drivers/etsi014/etsi014.h"
 #include "drivers/files.h"
 #include "drivers/simulated.h"
@@ -13,6 +14,7 @@ namespace qkms::server {
 namespace {
 
 std::unique_ptr<drivers::Driver> make_driver(const LinkConfig& link) {
+  if (link.driver == "etsi004") return drivers::make_etsi004_driver(link.id, link.etsi004);
   if (link.driver == "files") return drivers::make_files_driver(link.id, link.files);
   if (link.driver == "etsi014") return drivers::make_etsi014_driver(link.etsi014);
   return drivers::make_simulated_driver(link.id, link.simulated);
@@ -31,8 +33,9 @@ void Links::start(const LinkConfig& link) {
   }
   BlockSink& sink = *this;
   auto supervisor = std::make_shared<drivers::LinkSupervisor>(std::move(settings), std::move(driver), sink);
-  supervisor->start();
   const std::lock_guard lock(mutex_);
+  supervisor->fill(link.when_full == WhenFull::kWait && full_.contains(link.id));
+  supervisor->start();
   running_.insert_or_assign(link.id, Running{link, std::move(supervisor)});
 }
 
@@ -92,6 +95,15 @@ void Links::test(const LinkId& link, Answer answer) {
                        }));
 }
 
+void Links::fill(const kms::LinkFull& link) {
+  const std::lock_guard lock(mutex_);
+  if (link.full) full_.insert(link.link);
+  if (!link.full) full_.erase(link.link);
+  const auto found = running_.find(link.link);
+  if (found != running_.end() && found->second.config.when_full == WhenFull::kWait)
+    found->second.supervisor->fill(link.full);
+}
+
 void Links::noticed(const kms::Notice& notice) {
   if (notice.kind != kms::NoticeKind::kBlockMismatch) return;
   const auto link = LinkId::parse(notice.subject);
@@ -108,7 +120,14 @@ Result<void> Links::offer(const LinkId& link, drivers::Block& block) {
   return taken;
 }
 
-void Links::tell_twin(const LinkId& link, std::string note) { static_cast<void>(link), static_cast<void>(note); }
+// Lost when the queue is full: a note may be.
+void Links::tell_twin(const LinkId& link, std::string note) {
+  static_cast<void>(engine_.push(kms::DriverNote{link, std::move(note)}));
+}
+
+void Links::hear(kms::DriverNote note) {
+  if (const auto supervisor = find(note.link)) supervisor->hear(std::move(note.bytes));
+}
 
 void Links::quarantined(const LinkId& link, const BlockId& block, std::size_t bytes, const std::string& why) {
   spdlog::warn("link {}: block {} is not let in: {}", link.str(), to_string(block), why);

@@ -1,13 +1,15 @@
 // The links of this site: a supervised driver for each, and what is known of it.
 //
 // Operation: update() at the start and at a reload, stop() once, from one thread at a time. Links whose settings stay
-// as they are go on. Concurrency: status(), test() and noticed() from any thread; drivers call in from their own.
+// as they are go on. Concurrency: status(), test(), hear(), fill() and noticed() from any thread; drivers call in from
+// their own.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,6 +34,10 @@ class Links final : private drivers::BlockSink {
   // way. kNotFound: no such link.
   using Answer = std::move_only_function<void(Result<std::string>)>;
   void test(const LinkId& link, Answer answer);
+  // What the driver at a link's other end has told.
+  void hear(kms::DriverNote note);
+  // Whether the reservoir takes blocks.
+  void fill(const kms::LinkFull& link);
   // What the engine says of a link's blocks.
   void noticed(const kms::Notice& notice);
 
@@ -49,6 +55,7 @@ class Links final : private drivers::BlockSink {
 
   EngineThread& engine_;
   mutable std::mutex mutex_;
+  std::set<LinkId> full_;  // for drivers that start later
   std::map<LinkId, Running> running_;
   bool testing_ = false, stopped_ = false;
   std::jthread tester_;  // the last one; joined by the next, and by stop()

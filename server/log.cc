@@ -2,13 +2,17 @@
 
 #include <fmt/chrono.h>
 #include <spdlog/formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <unistd.h>
+
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "api/json_writer.h"
+#include "server/line_writer.h"
 
 namespace qkms::server {
 namespace {
@@ -32,6 +36,42 @@ class JsonFormatter final : public spdlog::formatter {
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
 };
 
+std::string line_about(std::uint64_t lost) {
+  const std::string text = fmt::format("{} lines of this log are lost: nobody took them", lost);
+  spdlog::memory_buf_t line;
+  JsonFormatter().format({spdlog::log_clock::now(), {}, "qkmsd", spdlog::level::warn, text}, line);
+  return {line.data(), line.size()};
+}
+
+class Sink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  Sink() : spdlog::sinks::base_sink<std::mutex>(std::make_unique<JsonFormatter>()) {}
+
+  void write_waiting() { flush(); }
+  void finish() {
+    const std::lock_guard lock(mutex_);
+    writer_.finish(std::chrono::seconds(1));
+  }
+  std::uint64_t lost() const { return writer_.lost(); }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    writer_.write({line.data(), line.size()});
+  }
+  void flush_() override { writer_.write_waiting(); }
+
+ private:
+  LineWriter writer_{STDERR_FILENO, line_about};
+};
+
+// Before start_log() there is nothing to write.
+Sink& sink() {
+  static Sink* const only = new Sink;
+  return *only;
+}
+
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
     case LogLevel::kTrace:
@@ -51,11 +91,15 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 }  // namespace
 
 void start_log(LogLevel level) {
-  auto logger = std::make_shared<spdlog::logger>("qkmsd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_formatter(std::make_unique<JsonFormatter>());
+  // The sink is never destroyed: other threads may log until the very end.
+  auto logger = std::make_shared<spdlog::logger>("qkmsd", std::shared_ptr<Sink>(&sink(), [](Sink*) {}));
   logger->set_level(to_spdlog(level));
   spdlog::set_default_logger(std::move(logger));
 }
+
+void write_waiting_log() { sink().write_waiting(); }
+void finish_log() { sink().finish(); }
+std::uint64_t log_lines_lost() { return sink().lost(); }
 
 void set_log_level(LogLevel level) { spdlog::default_logger()->set_level(to_spdlog(level)); }
 

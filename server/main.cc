@@ -98,7 +98,10 @@ int run(std::string_view file) {
   start_log(config->log_level);
   spdlog::info("qkmsd {} starts", kVersion);
   auto daemon = Daemon::start(std::move(*config), file, [] { ::kill(::getpid(), SIGTERM); });
-  if (!daemon) return complain(daemon.error().code, daemon.error().text);
+  if (!daemon) {
+    finish_log();
+    return complain(daemon.error().code, daemon.error().text);
+  }
   wipe_traces();  // this thread opened the store, and will sleep until the end
   int signal = SIGHUP;
   while (signal == SIGHUP) {
@@ -107,6 +110,7 @@ int run(std::string_view file) {
   }
   spdlog::info("stopping");
   (*daemon)->stop();
+  finish_log();
   return exit_with((*daemon)->dead() ? ExitCode::kIo : ExitCode::kOk);
 }
 

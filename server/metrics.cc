@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "server/log.h"
 #include "server/version.h"
 
 namespace qkms::server {
@@ -76,6 +77,19 @@ void write_reservoirs(const kms::Report& report, Page& page) {
   for (const auto& one : report.reservoirs) page.value({{"peer", one.peer.str()}}, one.outbox);
 }
 
+void write_divergences(const kms::Report& report, Page& page) {
+  page.family(MetricType::Counter, "qkms_pair_divergences_total",
+              "How often all that is shared with a peer was burned, by what the two found.");
+  for (const auto& one : report.reservoirs) {
+    for (std::size_t i = 0; i < kms::kDivergences; ++i) {
+      const auto reason = std::string(kms::name_of(static_cast<kms::Divergence>(i)));
+      page.value({{"peer", one.peer.str()}, {"reason", reason}}, one.divergences[i]);
+    }
+  }
+  page.family(MetricType::Counter, "qkms_pair_comparisons_total", "How often accounts were compared with a peer's.");
+  for (const auto& one : report.reservoirs) page.value({{"peer", one.peer.str()}}, one.comparisons);
+}
+
 // Only SAEs that asked anything: there may be thousands.
 void write_saes(const kms::Report& report, Page& page) {
   const auto each = [&](const char* name, const char* help, std::uint64_t kms::SaeReport::* member) {
@@ -100,6 +114,9 @@ void write_drivers(const std::vector<drivers::LinkStatus>& links, Page& page) {
        [](const Status& one) { return one.simulated ? 1u : 0u; });
   each(MetricType::Gauge, "qkms_link_running", "1 while the link's driver runs.",
        [](const Status& one) { return one.state == drivers::LinkState::kRunning ? 1u : 0u; });
+  each(MetricType::Gauge, "qkms_link_held",
+       "1 while a block waits: the reservoir is full, the store closed or sealed, or work queues up.",
+       [](const Status& one) { return one.held.empty() ? 0u : 1u; });
   each(MetricType::Counter, "qkms_link_restarts_total", "Times that the driver ended and was started again.",
        [](const Status& one) { return one.restarts; });
   each(MetricType::Counter, "qkms_link_bytes_total", "Bytes of the blocks that were let in.",
@@ -202,6 +219,8 @@ void write_process(const Observed& observed, Page& page) {
   page.value({{"state", "used"}}, observed.secret_memory.used_bytes);
   page.value({{"state", "locked"}}, observed.secret_memory.locked_bytes);
   page.value({{"state", "unlocked"}}, observed.secret_memory.unlocked_bytes);
+  page.one(MetricType::Counter, "qkms_log_lines_lost_total", "Lines of the log that its reader did not take.",
+           log_lines_lost());
   page.one(MetricType::Counter, "qkms_wall_clock_steps_total", "How often the wall clock was set while the daemon ran.",
            observed.clock_steps);
   page.one(MetricType::Gauge, "qkms_wall_clock_behind_seconds",
@@ -209,11 +228,24 @@ void write_process(const Observed& observed, Page& page) {
            static_cast<std::uint64_t>(observed.clock_behind_s));
 }
 
+void write_syslog(const SyslogCounts& counts, Page& page) {
+  page.family(MetricType::Counter, "qkms_audit_syslog_records_total",
+              "Audit records, by whether the syslog has a copy.");
+  page.value({{"outcome", "copied"}}, counts.copied);
+  page.value({{"outcome", "skipped"}}, counts.skipped);
+  page.one(MetricType::Gauge, "qkms_audit_syslog_waiting", "Audit records that are still to be copied.",
+           counts.waiting);
+}
+
 void write_engine(const Observed& observed, Page& page) {
   page.family(MetricType::Gauge, "qkms_build_info", "Always 1; the version is the label.");
   page.value({{"version", std::string(kVersion)}}, 1);
   page.one(MetricType::Gauge, "qkms_store_open", "1 while the store can be trusted; 0: no key goes out.",
            observed.state == kms::Node::State::kOpen ? 1 : 0);
+  page.one(MetricType::Gauge, "qkms_sealed", "1 while the master key is not in memory and an operator has to unseal.",
+           observed.state == kms::Node::State::kSealed ? 1 : 0);
+  page.one(MetricType::Counter, "qkms_unseals_refused_total",
+           "Attempts to unseal that failed, a passphrase or PIN that was wrong for example.", observed.unseals_refused);
   page.one(MetricType::Gauge, "qkms_engine_queue_depth", "Events that wait for the engine.", observed.queue_depth);
   page.family(MetricType::Counter, "qkms_reloads_total", "Reloads of the configuration, by what became of them.");
   page.value({{"outcome", "applied"}}, observed.reloads);
@@ -275,10 +307,12 @@ std::string Metrics::page(const Observed& observed) const {
   write_engine(observed, page);
   write_process(observed, page);
   write_reservoirs(observed.report, page);
+  write_divergences(observed.report, page);
   write_saes(observed.report, page);
   write_expiries(observed, page);
   write_links(observed, page);
   write_listeners(observed, page);
+  if (observed.syslog != nullptr) write_syslog(*observed.syslog, page);
   if (observed.peers != nullptr) write_peers(*observed.peers, page);
   std::vector<MetricFamily> families = registry_->registry.Collect();
   for (MetricFamily& family : page.take()) families.push_back(std::move(family));

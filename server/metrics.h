@@ -16,6 +16,7 @@
 #include "server/http/listener.h"
 #include "server/parts.h"
 #include "server/peer/transport.h"
+#include "server/syslog_copy.h"
 
 namespace qkms::server {
 
@@ -34,10 +35,12 @@ struct Observed {
   std::vector<drivers::LinkStatus> links;
   kms::Node::State state = kms::Node::State::kClosed;
   std::size_t queue_depth = 0;
+  std::uint64_t unseals_refused = 0;
   kms::Report report;
   std::vector<ListenerExpiries> expiries;
   std::uint64_t reloads = 0, reloads_refused = 0;
   SecretHeap::Figures secret_memory;
+  const SyslogCounts* syslog = nullptr;
   std::uint64_t clock_steps = 0;
   std::int64_t clock_behind_s = 0;
 };

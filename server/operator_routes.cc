@@ -24,7 +24,7 @@ namespace {
 constexpr std::uintmax_t kLeastDiskBytes = 64 << 20;
 
 struct Route {
-  enum class What { kLive, kReady, kMetrics, kLinks, kTestLink, kAudit, kReload, kBackup, kRotateMaster };
+  enum class What { kLive, kReady, kMetrics, kLinks, kTestLink, kAudit, kReload, kBackup, kRotateMaster, kSeal, kUnseal };
   std::string_view path, method;
   What what;
 };
@@ -37,7 +37,9 @@ constexpr Route kRoutes[] = {{"/livez", "GET", Route::What::kLive},
                              {"/audit", "GET", Route::What::kAudit},
                              {"/reload", "POST", Route::What::kReload},
                              {"/backup", "POST", Route::What::kBackup},
-                             {"/rotate-master", "POST", Route::What::kRotateMaster}};
+                             {"/rotate-master", "POST", Route::What::kRotateMaster},
+                             {"/seal", "POST", Route::What::kSeal},
+                             {"/unseal", "POST", Route::What::kUnseal}};
 
 http::Response text_response(int status, std::string_view text,
                              std::string_view content_type = "text/plain; charset=utf-8") {
@@ -61,6 +63,19 @@ std::string clock_trouble() {
   if (behind <= ClockKeeper::kStepS) return "";
   return fmt::format("the wall clock is {} s behind a time that it had reached; certificates are judged by that time",
                      behind);
+}
+
+std::string store_trouble(kms::Node::State state, const kms::Report& report) {
+  switch (state) {
+    case kms::Node::State::kOpen:
+      return report.reconciling ? "what it held at the start waits until all peers have been heard" : "";
+    case kms::Node::State::kSealed:
+      return "it is sealed, no key goes out until an operator says qkmsctl unseal";
+    case kms::Node::State::kClosed:
+    case kms::Node::State::kDead:
+      break;
+  }
+  return "it cannot be trusted at the moment, no key goes out; the log says why";
 }
 
 std::string peers_trouble(const kms::Report& report) {
@@ -137,15 +152,28 @@ http::Response reloaded(const std::vector<std::string>& waiting) {
                        fmt::format("reloaded; these options wait for the next start: {}\n", fmt::join(waiting, ", ")));
 }
 
+// 403: the operator is to type something, or something else. RFC 9110 §15.5.4: "the client MAY repeat the request with
+// new or different credentials". Who is no operator gets 401.
+int status_of(const Error& error) { return error.code == ErrorCode::kUnauthorised ? 403 : 400; }
+
+// How a command came out, as an answer.
+StoreCommands::Answer answer_to(http::Responder respond) {
+  return [respond = std::move(respond)](Result<std::string> outcome) mutable {
+    respond([outcome = std::move(outcome)]() {
+      return outcome ? text_response(200, *outcome)
+                     : text_response(status_of(outcome.error()), outcome.error().text + "\n");
+    });
+  };
+}
+
 }  // namespace
 
 std::vector<Check> readiness(kms::Node::State state, const kms::Report& report,
                              const std::filesystem::path& state_dir) {
   const bool open = state == kms::Node::State::kOpen;
-  const char* const waits = report.reconciling ? "what it held at the start waits until all peers have been heard" : "";
   return {
-      {"store", open ? waits : "it cannot be trusted at the moment, no key goes out; the log says why"},
-      {"peers", open ? peers_trouble(report) : "unknown while the store is closed"},
+      {"store", store_trouble(state, report)},
+      {"peers", open ? peers_trouble(report) : "unknown while the store is not open"},
       {"clock", clock_trouble()},
       {"disk", disk_trouble(state_dir)},
   };
@@ -215,14 +243,6 @@ void OperatorRoutes::reload(const http::Client& client, http::Responder respond)
   });
 }
 
-void OperatorRoutes::command(StoreCommand command, const http::Client& client, http::Responder respond) {
-  settings_.command(command, client.name, [respond = std::move(respond)](Result<std::string> outcome) mutable {
-    respond([outcome = std::move(outcome)]() {
-      return outcome ? text_response(200, *outcome) : text_response(400, outcome.error().text + "\n");
-    });
-  });
-}
-
 void OperatorRoutes::handle(const http::Client& client, http::Request request, http::Responder respond) {
   const auto answer_now = [&](http::Response response) {
     respond([response = std::move(response)]() mutable { return std::move(response); });
@@ -252,9 +272,14 @@ void OperatorRoutes::handle(const http::Client& client, http::Request request, h
     case Route::What::kReload:
       return reload(client, std::move(respond));
     case Route::What::kBackup:
-      return command(StoreCommand::kBackup, client, std::move(respond));
+      return settings_.command(StoreCommand::kBackup, client.name, {}, answer_to(std::move(respond)));
     case Route::What::kRotateMaster:
-      return command(StoreCommand::kRotateMaster, client, std::move(respond));
+      return settings_.command(StoreCommand::kRotateMaster, client.name, std::move(request.body),
+                               answer_to(std::move(respond)));
+    case Route::What::kSeal:
+      return settings_.seal(client.name, answer_to(std::move(respond)));
+    case Route::What::kUnseal:
+      return settings_.unseal(client.name, std::move(request.body), answer_to(std::move(respond)));
   }
 }
 

@@ -1,5 +1,6 @@
 // What the operator listener serves: is it alive, is it ready and if not why, the metrics, the audit log, and a reload
-// of the configuration. Whoever gets here is an operator: the listener serves nobody else. No key bits pass here.
+// of the configuration. Whoever gets here is an operator: the listener serves nobody else. No key bits pass here, but
+// what an operator types for a master key does, as a body that wipes itself.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +25,9 @@ struct OperatorSettings {
   std::function<void(std::string who, Reloader::Completion)> reload;
   // The lines from this number on, about as many bytes of them. Called on the engine's thread.
   std::function<Result<storage::AuditPage>(std::uint64_t first, std::size_t bytes)> read_audit;
-  std::function<void(StoreCommand command, std::string who, StoreCommands::Answer)> command;
+  std::function<void(StoreCommand command, std::string who, SecretBytes typed, StoreCommands::Answer)> command;
+  std::function<void(std::string who, StoreCommands::Answer)> seal;
+  std::function<void(std::string who, SecretBytes typed, StoreCommands::Answer)> unseal;
   std::function<void(const LinkId& link, Links::Answer)> test_link;
 };
 
@@ -54,7 +57,6 @@ class OperatorRoutes final : public http::Handler {
   void test_link(const http::Request& request, http::Responder respond);
   void show_audit(const http::Request& request, http::Responder respond);
   void reload(const http::Client& client, http::Responder respond);
-  void command(StoreCommand command, const http::Client& client, http::Responder respond);
 
   OperatorSettings settings_;
   EngineThread& engine_;

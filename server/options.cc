@@ -194,6 +194,24 @@ Option fingerprint(std::string_view name, std::string& target, std::string_view 
           std::string(sentence), set};
 }
 
+Option master_key(std::string_view name, storage::MasterKeySource& target, std::string_view example,
+                  std::string_view sentence) {
+  auto set = [&target](const Value& value) {
+    const auto* given = std::get_if<std::string>(&value);
+    if (given == nullptr) return false;
+    auto source = storage::parse_master_key_source(*given);
+    if (!source) return false;
+    target = std::move(*source);
+    return true;
+  };
+  return {std::string(name),
+          fmt::format("{}; a relative path starts at the folder of this file", storage::kMasterKeyAccepted),
+          Need::kRequired,
+          in_quotes(example),
+          std::string(sentence),
+          set};
+}
+
 namespace {
 
 // Levenshtein's distance, one row at a time.

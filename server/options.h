@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/id.h"
+#include "storage/master_key_source.h"
 
 namespace qkms::server {
 
@@ -117,6 +118,10 @@ Option https_url(std::string_view name, std::string& host, std::uint16_t& port, 
                  std::string_view example, std::string_view sentence);
 // SHA-256 of a certificate; becomes 64 lower-case hexadecimal digits.
 Option fingerprint(std::string_view name, std::string& target, std::string_view sentence);
+
+// Where a master key comes from.
+Option master_key(std::string_view name, storage::MasterKeySource& target, std::string_view example,
+                  std::string_view sentence);
 
 // The candidate that `word` is most likely a misspelling of, or "" when none is near.
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates);

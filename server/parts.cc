@@ -141,7 +141,6 @@ std::vector<std::string> keep_what_needs_a_start(const Config& running, Config& 
     is.port = was.port;
   };
   keep("kme.state_dir", running.state_dir, next.state_dir);
-  keep("kme.master_key_file", running.master_key_file, next.master_key_file);
   keep("kme.keyring_file", running.keyring_file, next.keyring_file);
   keep_place("sae.listen", running.sae, next.sae);
   keep_place("peer.listen", running.peer, next.peer);
@@ -149,6 +148,7 @@ std::vector<std::string> keep_what_needs_a_start(const Config& running, Config& 
   keep("limits.io_threads", running.limits.io_threads, next.limits.io_threads);
   keep("limits.engine_queue", running.limits.engine_queue, next.limits.engine_queue);
   keep("audit.keep_mib", running.audit_keep_mib, next.audit_keep_mib);
+  keep("audit.syslog", running.audit_syslog, next.audit_syslog);
   keep("capacity.cached_extent_bytes", running.policy.capacity.cached_extent_bytes,
        next.policy.capacity.cached_extent_bytes);
   return different;

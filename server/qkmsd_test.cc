@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "server/testing/site.h"
-#include "storage/master_key.h"
+#include "storage/key_file.h"
 
 namespace qkms::server::testing {
 namespace {
@@ -28,7 +28,7 @@ std::string contents(const std::filesystem::path& file) {
 class QkmsdTest : public ::testing::Test {
  protected:
   QkmsdTest() {
-    EXPECT_TRUE(storage::create_master_key(folder_.path() / "master.key"));
+    EXPECT_TRUE(storage::create_key_file(folder_.path() / "master.key"));
     write_config("");
   }
   ~QkmsdTest() override {
@@ -37,7 +37,7 @@ class QkmsdTest : public ::testing::Test {
 
   void write_config(const std::string& more) {
     std::ofstream out(folder_.path() / "qkmsd.toml");
-    out << "[kme]\nid = \"KME-A\"\nstate_dir = \"state\"\nmaster_key_file = \"master.key\"\n";
+    out << "[kme]\nid = \"KME-A\"\nstate_dir = \"state\"\nmaster_key = \"file:master.key\"\n";
     for (const std::string name : {"sae", "peer", "operator"}) {
       const std::string files = pki_.file("kme/KME-A/" + name).string();
       out << "[" << name << "]\nlisten = \"127.0.0.1:0\"\ncertificate = \"" << files << ".crt\"\nkey = \"" << files

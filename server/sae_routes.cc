@@ -90,7 +90,7 @@ http::Response extensions_unsupported(const std::vector<std::string>& names) {
 
 OrResponse<kms::SaeRequest> key_request(SaeId caller, etsi::Target target, const http::Request& request,
                                         const ExtensionNames& names) {
-  auto parsed = request.method == "POST" ? etsi::parse_key_request_body(request.body)
+  auto parsed = request.method == "POST" ? etsi::parse_key_request_body(http::text_of(request.body))
                                          : etsi::parse_key_request_query(target.query);
   if (!parsed) return refused(parsed.error());
   const auto unknown = unsupported(parsed->mandatory, names);
@@ -107,8 +107,8 @@ OrResponse<kms::SaeRequest> key_request(SaeId caller, etsi::Target target, const
 }
 
 OrResponse<kms::SaeRequest> key_ids_request(SaeId caller, etsi::Target target, const http::Request& request) {
-  auto parsed =
-      request.method == "POST" ? etsi::parse_key_ids_body(request.body) : etsi::parse_key_ids_query(target.query);
+  auto parsed = request.method == "POST" ? etsi::parse_key_ids_body(http::text_of(request.body))
+                                         : etsi::parse_key_ids_query(target.query);
   if (!parsed) return refused(parsed.error());
   return kms::KeyIdsRequest{std::move(caller), std::move(target.sae), std::move(*parsed)};
 }

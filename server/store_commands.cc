@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "storage/master_key.h"
+#include "base/failpoint.h"
 
 namespace qkms::server {
 namespace {
@@ -27,12 +27,11 @@ Result<fs::path> next_backup_in(const fs::path& folder) {
 
 }  // namespace
 
-void StoreCommands::run(StoreCommand command, std::string who, Answer answer) {
+void StoreCommands::run(StoreCommand command, std::string who, SecretBytes typed, Answer answer) {
+  if (command == StoreCommand::kRotateMaster) return rotate_master(std::move(who), std::move(typed), std::move(answer));
   const auto shared = std::make_shared<Answer>(std::move(answer));
-  const auto queued = engine_.between_batches([this, command, who = std::move(who), shared]() mutable {
-    if (command == StoreCommand::kRotateMaster) return rotate_master(who, std::move(*shared));
-    begin_backup(std::move(who), std::move(*shared));
-  });
+  const auto queued = engine_.between_batches(
+      [this, who = std::move(who), shared]() mutable { begin_backup(std::move(who), std::move(*shared)); });
   if (!queued) (*shared)(std::unexpected(queued.error()));
 }
 
@@ -42,13 +41,29 @@ void StoreCommands::audit(api::AuditAction action, const std::string& who, std::
       kms::AuditEvent{{.action = action, .actor = who, .subject = std::move(subject), .reason = std::move(reason)}}));
 }
 
-void StoreCommands::rotate_master(const std::string& who, Answer answer) {
-  auto key = storage::read_master_key(master_key_file_);
-  const Result<void> changed = key ? store_.change_master_key(std::move(*key)) : std::unexpected(key.error());
-  audit(api::AuditAction::kMasterKey, who, master_key_file_.string(),
+void StoreCommands::rotate_master(std::string who, SecretBytes typed, Answer answer) {
+  keys_.fetch(std::move(typed), [this, who = std::move(who), answer = std::move(answer)](
+                                    Result<SecretBytes> key, const std::string& where) mutable {
+    const auto shared = std::make_shared<Answer>(std::move(answer));
+    const auto queued = engine_.between_batches([this, who, where, key = std::move(key), shared]() mutable {
+      change_master(who, std::move(key), where, std::move(*shared));
+    });
+    if (!queued) (*shared)(std::unexpected(queued.error()));
+  });
+}
+
+void StoreCommands::change_master(const std::string& who, Result<SecretBytes> key, const std::string& where,
+                                  Answer answer) {
+  const auto store = store_.to_look_at();
+  at_failpoint(Failpoint::kRotateMasterBegin);
+  const Result<void> changed = !key     ? std::unexpected(key.error())
+                               : !store ? std::unexpected(store.error())
+                                        : (*store)->change_master_key(std::move(*key));
+  at_failpoint(Failpoint::kRotateMasterDone);
+  audit(api::AuditAction::kMasterKey, who, where,
         changed ? "in use" : fmt::format("refused: {}", changed.error().text));
   if (!changed) return answer(std::unexpected(changed.error()));
-  answer("the keyring is wrapped under the key that the file holds now; the old one opens nothing any more\n");
+  answer(fmt::format("the keyring is wrapped under the key of {}; the old one opens nothing any more\n", where));
 }
 
 // --- backup
@@ -57,13 +72,20 @@ void StoreCommands::begin_backup(std::string who, Answer answer) {
   if (backup_) return answer(fail(ErrorCode::kOverloaded, "a backup is under way"));
   const auto file = next_backup_in(folder_);
   if (!file) return answer(std::unexpected(file.error()));
-  auto copy = store_.begin_backup(*file);
+  const auto store = store_.to_look_at();
+  if (!store) return answer(std::unexpected(store.error()));
+  auto copy = (*store)->begin_backup(*file);
   if (!copy) return answer(std::unexpected(copy.error()));
   backup_ = std::make_unique<Backup>(Backup{std::move(*copy), *file, std::move(who), std::move(answer)});
   continue_backup();
 }
 
+void StoreCommands::give_up(std::string why) {
+  if (backup_) end_backup(fail(ErrorCode::kSealed, std::move(why)));
+}
+
 void StoreCommands::continue_backup() {
+  if (!backup_) return;  // it was given up
   const Result<bool> done = backup_->copy->step();
   if (!done) return end_backup(std::unexpected(done.error()));
   if (*done) return end_backup(fmt::format("{}\n", backup_->file.string()));

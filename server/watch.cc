@@ -7,6 +7,7 @@
 
 #include "base/secret_heap.h"
 #include "certs/wall_clock.h"
+#include "server/log.h"
 
 namespace qkms::server {
 namespace {
@@ -41,6 +42,7 @@ void Watch::run(const std::stop_token& stopping) {
     }
     look_at_clock();
     look_at_memory();
+    write_waiting_log();
   }
 }
 

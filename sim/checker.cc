@@ -18,6 +18,8 @@ std::string_view name_of(Rule rule) {
       return "accounted";
     case Rule::kSteady:
       return "steady";
+    case Rule::kAgreed:
+      return "agreed";
     case Rule::kLimited:
       return "limited";
     case Rule::kReserved:

@@ -19,6 +19,7 @@ enum class Rule {
   kThere,      // after a 200 every slave can fetch
   kAccounted,  // every bit is in exactly one column, and both ends say the same
   kSteady,     // pairs start afresh only when they meet; no alarm without a cause
+  kAgreed,     // no two KMEs find that they know different things
   kLimited,    // nobody gets more than its rates and its quota allow
   kReserved,   // what is kept for a pair is there for it
   kMet,        // keys are as young, and come the way, that the request says they must
@@ -37,6 +38,6 @@ std::vector<Violation> check(const History& history);
 void check_material(const History& history, std::vector<Violation>& violations);  // kOnce, kMet
 void check_calls(const History& history, std::vector<Violation>& violations);     // kSame, kEntitled, kDurable, kThere
 void check_limits(const History& history, std::vector<Violation>& violations);    // kLimited, kReserved
-void check_accounts(const History& history, std::vector<Violation>& violations);  // kAccounted, kSteady, kLive
+void check_accounts(const History& history, std::vector<Violation>& violations);  // kAccounted, kSteady, kAgreed, kLive
 
 }  // namespace qkms::sim

@@ -1,4 +1,4 @@
-// Rules "accounted", "steady" and "live": the books at the end, and whether it ended well.
+// Rules "accounted", "steady", "agreed" and "live": the books at the end, and whether it ended well.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -132,6 +132,9 @@ void check_accounts(const History& history, std::vector<Violation>& violations) 
   check_pairs(history, violations);
   for (const Alarm& alarm : history.alarms) {
     violations.push_back({Rule::kSteady, fmt::format("{} at {} ms: {}", alarm.kme.str(), alarm.time, alarm.text)});
+  }
+  for (const Alarm& alarm : history.divergences) {
+    violations.push_back({Rule::kAgreed, fmt::format("{} at {} ms: {}", alarm.kme.str(), alarm.time, alarm.text)});
   }
   check_end(history, violations);
 }

@@ -518,6 +518,11 @@ TEST_F(Checker, FindsAnAlarm) {
   expect(Rule::kSteady);
 }
 
+TEST_F(Checker, FindsKmesThatFindThatTheyDiffer) {
+  history_.divergences.push_back({1, kA, "accounts_differ: this KME has more"});
+  expect(Rule::kAgreed);
+}
+
 TEST_F(Checker, FindsAWorldThatDoesNotSettle) {
   history_.quiet_since.reset();
   expect(Rule::kLive);

@@ -36,7 +36,9 @@ namespace qkms::sim {
                                                                                   X(kLevelsSeen, "levels_seen")                        \
   X(kStoreCopied, "store_copied") X(kPutBackMarked, "put_back_marked") X(kPutBackUnmarked, "put_back_unmarked")        \
   X(kFetchAgain, "fetch_again") X(kPutBackNoticed, "put_back_noticed")     \
-  X(kPutBackNoticedAgain, "put_back_noticed_again")
+  X(kPutBackNoticedAgain, "put_back_noticed_again") X(kSealed, "sealed") X(kStartedSealed, "started_sealed")            \
+  X(kUnsealed, "unsealed") X(kUnsealFailed, "unseal_failed") X(kPutBackWhileSealed, "put_back_while_sealed")                      \
+  X(kAccountsTold, "accounts_told") X(kAccountsCompared, "accounts_compared")
 // clang-format on
 
 enum class Count {

@@ -183,6 +183,7 @@ struct History {
   std::vector<Appended> appended;
   std::vector<PairEvent> pair_events;
   std::vector<Alarm> alarms;
+  std::vector<Alarm> divergences;  // what they found to differ, where nothing is ever lost without a trace
   std::vector<Account> accounts;
   std::vector<Probe> probes;
 };

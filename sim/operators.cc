@@ -22,8 +22,23 @@ Operators::Operators(Context& context, std::vector<std::unique_ptr<Site>>& sites
 }
 
 void Operators::start() {
-  if (!context_.settings.reloads) return;
-  for (std::size_t site = 0; site < offices_.size(); ++site) schedule(site);
+  for (std::size_t site = 0; site < offices_.size(); ++site) {
+    if (context_.settings.reloads) schedule(site);
+    if (context_.settings.seals) look_at_seal(site);
+  }
+}
+
+// A site that is sealed, by its operator or since its start, is not left so for long.
+void Operators::look_at_seal(std::size_t site) {
+  context_.scheduler.after(context_.random.between(20, 1200), [this, site] {
+    if (context_.healed) return;
+    if (sites_[site]->sealed()) {
+      sites_[site]->unseal();
+    } else if (context_.random.chance(300)) {
+      sites_[site]->seal();
+    }
+    look_at_seal(site);
+  });
 }
 
 void Operators::schedule(std::size_t site) {

@@ -1,5 +1,6 @@
 // The operators of the sites: they put other policies in force while everything runs, or while a site is down. What
-// they take away they bring back, at the latest when all faults end.
+// they take away they bring back, at the latest when all faults end. And they seal sites, and unseal those that are
+// sealed.
 //
 // What would surprise: a link alone is brought back before its leader starts anew. The follower may have accepted
 // blocks of it, and a leader that starts without the link no longer knows with whom it shares them.
@@ -35,6 +36,7 @@ class Operators {
 
   void schedule(std::size_t site);
   void change_something(std::size_t site);
+  void look_at_seal(std::size_t site);
   void tweak(std::size_t site);
   void remove_sae(std::size_t site);
   void remove_peer(std::size_t site);

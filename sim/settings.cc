@@ -48,6 +48,7 @@ kms::Policy draw_limits(const Settings& settings, Prng& random) {
   policy.timing.silence_ms = policy.timing.heartbeat_ms * random.between(3, 5);
   // Where stores are put back, the promise holds for those who wait for all that their peers have to say.
   policy.timing.reconcile_ms = settings.faults.put_back > 0 ? 3'600'000 : random.between(0, 4000);
+  policy.timing.compare_ms = random.between(100, 2000);
   if (random.chance(200)) policy.capacity.max_requests_in_flight = 2;
   if (random.chance(200)) policy.capacity.max_outbox = 3;
   if (settings.faults.row_damaged > 0 || random.chance(350))
@@ -166,6 +167,7 @@ Settings draw_settings(std::uint64_t seed, Prng& random) {
   settings.clocks_stop = random.chance(250);
   settings.policies_differ = !settings.hostile_frames && random.chance(250);
   settings.reloads = !settings.hostile_frames && random.chance(500);  // refusals must not be overtaken
+  settings.seals = random.chance(300);
   settings.conditions = random.chance(300);
   settings.limits = random.chance(400);
   if (settings.limits && random.chance(500)) settings.request_every_ms /= 3;  // greedy enough to feel them

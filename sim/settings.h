@@ -39,6 +39,7 @@ struct Settings {
   bool clocks_stop = false;      // a KME's clock stands still while the KME is down, as qkmsd's does over a reboot
   bool policies_differ = false;  // some pairs of SAEs are allowed at one KME only
   bool reloads = false;          // operators replace policies while everything runs
+  bool seals = false;            // operators seal and unseal sites; some sites start sealed
   bool conditions = false;       // some masters ask for young keys, or for keys that come a certain way
   bool limits = false;           // some SAEs and pairs have rates, quotas and reserves
   FaultRates faults;

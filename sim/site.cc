@@ -42,20 +42,54 @@ void Site::start() {
   const bool first = life_ == 0;
   ++life_;
   const bool stopped = context_.settings.clocks_stop && !first;
-  auto opened = kms::Node::open(policy_, store_, random_, stopped ? 0 : local_time());
-  if (!opened) {
+  if (stopped) {
+    clock_base_ = 0;
+    clock_started_ = context_.scheduler.now();
+  }
+  if (const auto opened = open_node(); !opened) {
     context_.trace("{} does not start: {}", name(), opened.error().text);
     context_.counts.add(Count::kRestartFailed);
     store_.crash();
     return restart_later();
   }
-  node_ = std::move(*opened);
-  if (stopped) {
-    clock_base_ = node_->stored_time();
-    clock_started_ = context_.scheduler.now();
-  }
-  context_.trace("{} is up", name());
+  context_.trace("{} is up{}", name(), sealed() ? ", and sealed" : "");
   schedule_tick();
+}
+
+Result<void> Site::open_node() {
+  if (context_.settings.seals && !context_.healed && context_.random.chance(200)) {
+    context_.counts.add(Count::kStartedSealed);
+    node_ = kms::Node::sealed(policy_, store_, random_);
+    return {};
+  }
+  auto opened = kms::Node::open(policy_, store_, random_, local_time());
+  if (!opened) return std::unexpected(opened.error());
+  node_ = std::move(*opened);
+  take_stored_time();
+  return {};
+}
+
+void Site::take_stored_time() {
+  clock_base_ = std::max(local_time(), node_->stored_time());
+  clock_started_ = context_.scheduler.now();
+}
+
+void Site::seal() {
+  if (!up() || sealed()) return;
+  conclude(node_->seal({.action = api::AuditAction::kSeal, .actor = "operator"}, local_time()));
+  if (!sealed()) return;  // it fell
+  context_.trace("{} is sealed", name());
+  context_.counts.add(Count::kSealed);
+}
+
+void Site::unseal() {
+  if (!sealed()) return;
+  perhaps_put_back();
+  const auto unsealed = node_->unseal({.action = api::AuditAction::kUnseal, .actor = "operator"}, local_time());
+  if (node_->state() == kms::Node::State::kDead) return crash(Count::kCrashInCommit);
+  context_.trace("{} {}", name(), unsealed ? "is unsealed" : "is not unsealed: " + unsealed.error().text);
+  context_.counts.add(unsealed ? Count::kUnsealed : Count::kUnsealFailed);
+  if (unsealed) take_stored_time();
 }
 
 void Site::schedule_tick() {
@@ -80,7 +114,8 @@ void Site::step() {
   step_scheduled_ = false;
   const FaultRates& faults = context_.settings.faults;
   if (!context_.healed && context_.random.chance(faults.crash_before)) return crash(Count::kCrashBefore);
-  if (faults.put_back > 0 && !context_.healed && context_.random.chance(20)) {
+  const bool is_new = store_.node().self.empty();  // the site has started sealed: there is nothing to copy
+  if (faults.put_back > 0 && !is_new && !context_.healed && context_.random.chance(20)) {
     context_.counts.add(Count::kStoreCopied);
     store_.take_copy();
     copied_at_ = context_.scheduler.now();
@@ -138,6 +173,7 @@ void Site::perhaps_put_back() {
   const bool unmarked = context_.random.chance(700) && !context_.settings.reloads && listener_.would_hear_of_it(index_);
   context_.trace("{}'s store is put back to {} ms{}", name(), copied_at_, unmarked ? "" : ", and marked as restored");
   context_.counts.add(unmarked ? Count::kPutBackUnmarked : Count::kPutBackMarked);
+  if (sealed()) context_.counts.add(Count::kPutBackWhileSealed);
   store_.put_back(unmarked ? storage::MemoryStore::Declared::kNo : storage::MemoryStore::Declared::kYes);
   put_backs.push_back({context_.topology.kmes[index_], copied_at_, context_.scheduler.now(), {}});
   listener_.put_back(index_);
@@ -166,6 +202,9 @@ void Site::restart_later() {
   });
 }
 
-void Site::heal() { start(); }
+void Site::heal() {
+  start();
+  unseal();
+}
 
 }  // namespace qkms::sim

@@ -38,12 +38,16 @@ class Site {
   bool up() const { return node_ != nullptr; }
   // Up, and with an engine.
   bool running() const { return up() && node_->state() == kms::Node::State::kOpen; }
+  bool sealed() const { return up() && node_->state() == kms::Node::State::kSealed; }
+  // What an operator does; nothing when the site is down, or already so. Its store may be put back in between.
+  void seal();
+  void unseal();
   // Lost when the site is down or falls before it looks.
   void post(kms::Event event);
   // Another policy: now if the site is up, and from its next start on in any case.
   void replace_policy(std::shared_ptr<const kms::Policy> policy);
   bool knows(const KmeId& peer) const { return policy_->peers.contains(peer); }
-  // The end of all faults: comes back now if it is down.
+  // The end of all faults: comes back now if it is down or sealed.
   void heal();
   // What survives a fall.
   const storage::MemoryStore& disk() const { return store_; }
@@ -61,6 +65,8 @@ class Site {
   Millis local_time() const { return clock_base_ + (context_.scheduler.now() - clock_started_); }
   storage::CommitFate draw_fate(const kms::Changes& changes);
   storage::CommitFate draw_fate_of(const kms::Changes& changes);
+  Result<void> open_node();
+  void take_stored_time();
   void schedule_tick();
   void step();
   void conclude(kms::Node::Outcome outcome);

@@ -12,6 +12,7 @@ void Wire::see(const KmeId& from, const KmeId& to, const api::Frame& frame) {
   const auto* numbered = std::get_if<api::Numbered>(&frame.body);
   if (numbered == nullptr) {
     context_.counts.messages[kMessageKinds - 1]++;
+    if (std::get<api::Heartbeat>(frame.body).accounts) context_.counts.add(Count::kAccountsTold);
     return;
   }
   static_assert(std::variant_size_v<api::Message> + 2 == kMessageKinds);

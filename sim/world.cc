@@ -177,6 +177,7 @@ void World::write_accounts() {
                                            l.expired,
                                            report.outbox,
                                            {}});
+      context_.counts.add(Count::kAccountsCompared, report.comparisons);
       add_audit(sites_[site]->disk().audit_log(), context_.history.accounts.back());
     }
   }
@@ -190,6 +191,7 @@ void World::heed(std::size_t site, const kms::Notice& notice) {
   context_.trace("{}: {} {}: {}", self.str(), kms::name_of(notice.kind), notice.subject, notice.text);
   context_.counts.notices[static_cast<std::size_t>(notice.kind)]++;
   if (is_alarm(notice.kind, context_.settings)) context_.history.alarms.push_back({now, self, notice.text});
+  if (notice.kind == kms::NoticeKind::kLinkDivergence) context_.history.divergences.push_back({now, self, notice.text});
   if (notice.kind == kms::NoticeKind::kPairReset || notice.kind == kms::NoticeKind::kPairMet) {
     const KmeId peer = *KmeId::parse(notice.subject);
     wire_.pair_reset(self, peer);

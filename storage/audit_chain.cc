@@ -6,13 +6,40 @@
 
 namespace qkms::storage {
 
+namespace {
+
+// Looking for the function by its name would cost as much as a line's hash.
+class Sha256 {
+ public:
+  Sha256() : function_(EVP_MD_fetch(nullptr, "SHA256", nullptr)), context_(EVP_MD_CTX_new()) {
+    assert(function_ != nullptr && context_ != nullptr);
+  }
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  ~Sha256() {
+    EVP_MD_CTX_free(context_);
+    EVP_MD_free(function_);
+  }
+
+  api::AuditHash of(std::span<const std::uint8_t> bytes) {
+    api::AuditHash hash;
+    [[maybe_unused]] const bool done = EVP_DigestInit_ex2(context_, function_, nullptr) == 1 &&
+                                       EVP_DigestUpdate(context_, bytes.data(), bytes.size()) == 1 &&
+                                       EVP_DigestFinal_ex(context_, hash.data(), nullptr) == 1;
+    assert(done);
+    return hash;
+  }
+
+ private:
+  EVP_MD* const function_;
+  EVP_MD_CTX* const context_;
+};
+
+}  // namespace
+
 api::AuditHash sha256(std::span<const std::uint8_t> bytes) {
-  api::AuditHash hash;
-  std::size_t size = hash.size();
-  [[maybe_unused]] const int done =
-      EVP_Q_digest(nullptr, "SHA256", nullptr, bytes.data(), bytes.size(), hash.data(), &size);
-  assert(done == 1 && size == hash.size());
-  return hash;
+  static thread_local Sha256 sha256;
+  return sha256.of(bytes);
 }
 
 api::AuditHash sha256(std::string_view text) {

@@ -1,6 +1,7 @@
 // Numbers as this folder writes them into files: big-endian.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -9,17 +10,17 @@
 namespace qkms::storage {
 
 template <class T>
-void append_big_endian(std::vector<std::uint8_t>& out, T value) {
-  for (int shift = 8 * (static_cast<int>(sizeof(T)) - 1); shift >= 0; shift -= 8) {
-    out.push_back(static_cast<std::uint8_t>(value >> shift));
-  }
-}
-
-template <class T>
 void put_big_endian(std::span<std::uint8_t> out, T value) {
   for (std::size_t i = 0; i < sizeof(T); ++i) {
     out[i] = static_cast<std::uint8_t>(value >> 8 * (sizeof(T) - 1 - i));
   }
+}
+
+template <class T>
+void append_big_endian(std::vector<std::uint8_t>& out, T value) {
+  std::array<std::uint8_t, sizeof(T)> bytes;
+  put_big_endian<T>(bytes, value);
+  out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
 // `from` has at least sizeof(T) bytes.

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "storage/aead.h"
 #include "storage/big_endian.h"
 #include "storage/os.h"
@@ -188,7 +189,10 @@ Result<void> Keyring::write(const std::set<EpochId>& without, EpochId head_epoch
   const Result<void> sealed = wrap->seal(kNoNonce, Bytes(out).first(kBodyAt), body.reveal(), out.data() + kBodyAt,
                                          out.data() + kBodyAt + body.size());
   if (!sealed) return sealed;
-  return replace_file(file_, out);
+  if (at_failpoint(Failpoint::kKeyringBeforeWrite) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
+  Result<void> written = replace_file(file_, out);
+  if (at_failpoint(Failpoint::kKeyringAfterWrite) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
+  return written;
 }
 
 }  // namespace qkms::storage

@@ -1,22 +1,49 @@
-// The master key's file: who may have it, what may be in it. Every data key of a store is derived from the master key
-// (storage/sealer.h), so losing the file loses the store's key bits, and whoever reads it and the store reads them.
+// The master key and where it comes from. The keyring is wrapped under it (storage/keyring.h), so losing it loses the
+// store's key bits, and whoever has it and the keyring reads them. docs/operations/master-key.md says which provider
+// is for whom.
 #pragma once
 
-#include <filesystem>
+#include <memory>
+#include <string>
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "storage/master_key_source.h"
 
 namespace qkms::storage {
 
 inline constexpr std::size_t kMasterKeyBytes = 32;
 
-// The file holds 32 bytes, or 64 hexadecimal digits and at most one newline. It must be a regular file (no symbolic
-// link, directory, FIFO or device) of the user that runs this process, closed to group and others. Never blocks, and
-// reads no more than it needs.
-Result<SecretBytes> read_master_key(const std::filesystem::path& file);
+// The longest passphrase or PIN that anything takes.
+inline constexpr std::size_t kMaxTypedBytes = 1024;
 
-// Draws a key and writes it as 64 digits and a newline, mode 0600. An existing file is never touched.
-Result<void> create_master_key(const std::filesystem::path& file);
+// Thread rule: any thread, and several at once; nothing is kept between calls.
+class MasterKeyProvider {
+ public:
+  virtual ~MasterKeyProvider() = default;
+
+  // kMasterKeyBytes. `typed` is what an operator typed (a passphrase, a PIN) and empty when nobody did; providers that
+  // need nothing do not look at it. kUnauthorised: something must be typed, or what was typed is wrong. kNotFound: what
+  // the configuration names is not there. Blocks: a second for a passphrase, as long as it likes for a token.
+  virtual Result<SecretBytes> fetch(const SecretBytes& typed) const = 0;
+
+  // For logs, the audit log and sentences: "the file /etc/qkms/master.key". Never a secret.
+  virtual std::string describe() const = 0;
+
+  // What an operator has to type, as a prompt says it: "passphrase", "PIN". Empty: nothing, fetch() works without one.
+  // The daemon of a provider that needs an operator starts sealed and waits for `qkmsctl unseal`.
+  virtual std::string asks_for() const = 0;
+  bool needs_operator() const { return !asks_for().empty(); }
+
+  // Whether a later fetch() may succeed, as far as can be told without anything typed. Blocks like fetch().
+  virtual Result<void> check() const = 0;
+
+  // Makes the key (for a passphrase: what goes with it) where there is none yet; what is there is never touched.
+  // `typed` is a new passphrase, or the PIN of the token.
+  virtual Result<void> create(const SecretBytes& typed) const = 0;
+};
+
+// kInvalid: a name or URI that no provider can mean. Opens nothing.
+Result<std::unique_ptr<MasterKeyProvider>> make_master_key_provider(const MasterKeySource& source);
 
 }  // namespace qkms::storage

@@ -74,6 +74,18 @@ Result<void> replace_file(const std::filesystem::path& file, std::span<const std
   return {};
 }
 
+Result<void> create_file(const std::filesystem::path& file, const std::string& what,
+                         std::span<const std::uint8_t> content) {
+  const FileDescriptor descriptor(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!descriptor.is_open()) return system_failure("cannot create the " + what, file);
+  if (!write_durably(descriptor.get(), content)) {
+    std::unexpected<Error> failure = system_failure("cannot write the " + what, file);
+    ::unlink(file.c_str());
+    return failure;
+  }
+  return sync_folder_of(file);
+}
+
 bool FilePlace::holds() {
   struct stat status{};
   const bool there = ::stat(path_.c_str(), &status) == 0;

@@ -54,6 +54,10 @@ Result<std::vector<std::uint8_t>> read_regular_file(const std::filesystem::path&
 // be there.
 Result<void> replace_file(const std::filesystem::path& file, std::span<const std::uint8_t> content);
 
+// Makes a file of this content, mode 0600, durably. One that is there is never touched. `what` names it in errors.
+Result<void> create_file(const std::filesystem::path& file, const std::string& what,
+                         std::span<const std::uint8_t> content);
+
 // Fills with bits fit for keys; waits for the kernel's generator at boot, and fails rather than give anything less.
 Result<void> fill_random(std::span<std::uint8_t> out);
 

@@ -33,13 +33,17 @@ Bytes tag_of(Bytes header);
 // go in with their length, so no two lists of fields give the same bytes.
 class AssociatedData {
  public:
-  explicit AssociatedData(std::string_view table) { text(table); }
+  explicit AssociatedData(std::string_view table) {
+    bytes_.reserve(kUsualBytes);
+    text(table);
+  }
   AssociatedData& text(std::string_view value);
   AssociatedData& bytes(Bytes value);
   AssociatedData& number(std::uint64_t value);
   Bytes view() const { return bytes_; }
 
  private:
+  static constexpr std::size_t kUsualBytes = 256;  // of all rows but those with long names: one allocation
   std::vector<std::uint8_t> bytes_;
 };
 

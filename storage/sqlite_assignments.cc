@@ -61,6 +61,10 @@ struct Columns {
   std::span<const std::uint8_t> fetched;
 };
 
+// What read() reads, in its order.
+constexpr const char* kColumns = "record, expires_at, master, slaves, key_count, key_bytes, on_ledger, fetched, bits";
+constexpr const char* kOfRun = " WHERE issuer = ? AND record BETWEEN ? AND ?";
+
 AssociatedData place_of(std::string_view issuer, std::uint64_t record, const Columns& columns) {
   AssociatedData place("assignment");
   place.text(issuer)
@@ -98,16 +102,13 @@ AssignmentTable::AssignmentTable(const TableContext& context)
     : seals_(context.seals),
       names_(context.names),
       select_highest_(context.database, "SELECT max(record) FROM assignment WHERE issuer = ?"),
-      select_header_(context.database,
-                     "SELECT " + header_of("bits") + " FROM assignment WHERE issuer = ? AND record = ?"),
+      select_headers_(context.database, "SELECT " + header_of("bits") + " FROM assignment" + kOfRun),
+      add_(context.database, "INSERT INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
       put_(context.database, "INSERT OR REPLACE INTO assignment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-      drop_(context.database, "DELETE FROM assignment WHERE issuer = ? AND record = ?"),
-      select_(context.database,
-              "SELECT record, expires_at, master, slaves, key_count, key_bytes, on_ledger, fetched, bits "
-              "FROM assignment WHERE issuer = ? AND record = ?"),
+      drop_(context.database, std::string("DELETE FROM assignment") + kOfRun),
+      select_(context.database, "SELECT " + std::string(kColumns) + " FROM assignment" + kOfRun + " ORDER BY record"),
       select_oldest_(context.database,
-                     "SELECT record, expires_at, master, slaves, key_count, key_bytes, on_ledger, fetched, bits "
-                     "FROM assignment WHERE issuer = ? ORDER BY record"),
+                     "SELECT " + std::string(kColumns) + " FROM assignment WHERE issuer = ? ORDER BY record"),
       select_issuers_(context.database, "SELECT number FROM name ORDER BY text") {}
 
 Result<void> AssignmentTable::put(const kms::Assignment& row) {
@@ -125,14 +126,14 @@ Result<void> AssignmentTable::put(const kms::Assignment& row) {
   const Result<bool> is_new = is_beyond_all(*issuer, static_cast<std::int64_t>(row.record));
   if (!is_new) return std::unexpected(is_new.error());
   if (!*is_new) {
-    Result<void> left = select_header_.for_each(seals_.leave(*issuer), *issuer, row.record);
-    if (!left) return left;
+    if (Result<void> left = leave_run(*issuer, {&row.issuer, row.record, row.record}); !left) return left;
   }
   const Result<Sealed> sealed =
       seals_.seal(*issuer, place_of(row.issuer.str(), row.record, columns), row.bits.reveal());
   if (!sealed) return std::unexpected(sealed.error());
-  return put_.run(*issuer, row.record, columns.master, columns.slaves, columns.key_count, columns.key_bytes,
-                  columns.expires_at, columns.on_ledger, columns.fetched, std::span(*sealed));
+  Statement& statement = *is_new ? add_ : put_;  // to replace costs a second look-up
+  return statement.run(*issuer, row.record, columns.master, columns.slaves, columns.key_count, columns.key_bytes,
+                       columns.expires_at, columns.on_ledger, columns.fetched, std::span(*sealed));
 }
 
 Result<bool> AssignmentTable::is_beyond_all(std::int64_t issuer, std::int64_t record) {
@@ -151,14 +152,49 @@ Result<bool> AssignmentTable::is_beyond_all(std::int64_t issuer, std::int64_t re
   return true;
 }
 
-Result<void> AssignmentTable::drop(const kms::AssignmentId& id) {
-  const std::optional<std::int64_t> issuer = names_.find(id.issuer.str());
-  if (!issuer) return {};
-  return seals_.drop(*issuer, select_header_, drop_, *issuer, id.record);
+Result<void> AssignmentTable::drop(const std::vector<kms::AssignmentId>& ids) {
+  for (const Run& run : runs_of(ids)) {
+    const std::optional<std::int64_t> issuer = names_.find(run.issuer->str());
+    if (!issuer) continue;
+    if (Result<void> left = leave_run(*issuer, run); !left) return left;
+    if (Result<void> dropped = drop_.run(*issuer, run.first, run.last); !dropped) return dropped;
+  }
+  return {};
+}
+
+// Takes the rows of a run out of the census: by what is remembered of them, or else by what stands in the file.
+Result<void> AssignmentTable::leave_run(std::int64_t issuer, const Run& run) {
+  const auto begin = loaded_headers_.lower_bound({issuer, run.first});
+  const auto end = loaded_headers_.upper_bound({issuer, run.last});
+  const auto known = static_cast<std::uint64_t>(std::distance(begin, end));
+  Result<void> left;
+  if (known == run.last - run.first + 1) {
+    for (auto at = begin; at != end; ++at) seals_.leave(issuer, at->second);
+  } else {
+    left = select_headers_.for_each(seals_.leave(issuer), issuer, run.first, run.last);
+  }
+  loaded_headers_.erase(begin, end);
+  return left;
+}
+
+// SQL orders records by their bits as signed numbers, so no run goes over the place where these turn negative.
+std::vector<AssignmentTable::Run> AssignmentTable::runs_of(const auto& ids) {
+  constexpr std::uint64_t kFirstNegative = std::uint64_t{1} << 63;
+  std::vector<Run> runs;
+  for (const kms::AssignmentId& id : ids) {
+    const bool follows = !runs.empty() && id.record != kFirstNegative && id.record == runs.back().last + 1 &&
+                         id.issuer == *runs.back().issuer;
+    if (follows) {
+      runs.back().last = id.record;
+    } else {
+      runs.push_back({&id.issuer, id.record, id.record});
+    }
+  }
+  return runs;
 }
 
 // kCorrupt: the row is unreadable. Any other error: reading it was not possible at all.
-Result<kms::Assignment> AssignmentTable::read(const kms::AssignmentId& id, const Statement& row) {
+Result<kms::Assignment> AssignmentTable::read(std::int64_t number, const kms::AssignmentId& id, const Statement& row) {
   const Columns columns{.master = row.text(2),
                         .slaves = row.text(3),
                         .key_count = row.number(4),
@@ -168,6 +204,7 @@ Result<kms::Assignment> AssignmentTable::read(const kms::AssignmentId& id, const
                         .fetched = row.blob(7)};
   Result<SecretBytes> bits = seals_.open(place_of(id.issuer.str(), id.record, columns), row.blob(8));
   if (!bits) return std::unexpected(bits.error());
+  std::ranges::copy(row.blob(8).first(kSealHeaderBytes), loaded_headers_[{number, id.record}].begin());
   const Result<SaeId> master = SaeId::parse(columns.master);
   Result<std::vector<SaeId>> slaves = split(columns.slaves);
   if (!master || !slaves) return fail(ErrorCode::kCorrupt, "an assignment names an SAE that cannot be");
@@ -183,20 +220,29 @@ Result<kms::Assignment> AssignmentTable::read(const kms::AssignmentId& id, const
                          .bits = std::move(*bits)};
 }
 
-Result<void> AssignmentTable::load(const kms::AssignmentId& id, kms::Loaded& loaded) {
-  const std::optional<std::int64_t> issuer = names_.find(id.issuer.str());
+Result<void> AssignmentTable::load(const std::set<kms::AssignmentId>& ids, kms::Loaded& loaded) {
+  forget_loaded();
+  for (const Run& run : runs_of(ids)) {
+    if (Result<void> found = load_run(run, loaded); !found) return found;
+  }
+  return {};
+}
+
+Result<void> AssignmentTable::load_run(const Run& run, kms::Loaded& loaded) {
+  const std::optional<std::int64_t> issuer = names_.find(run.issuer->str());
   if (!issuer) return {};
-  const auto take = [this, &id, &loaded](Statement& row) -> Result<bool> {
-    if (Result<kms::Assignment> assignment = read(id, row)) {
-      loaded.assignments.emplace(id, std::move(*assignment));
+  const auto take = [&](Statement& row) -> Result<bool> {
+    kms::AssignmentId id{*run.issuer, row.number(0)};
+    if (Result<kms::Assignment> assignment = read(*issuer, id, row)) {
+      loaded.assignments.emplace_hint(loaded.assignments.end(), std::move(id), std::move(*assignment));
     } else if (assignment.error().code == ErrorCode::kCorrupt) {
       ++loaded.unreadable;
     } else {
       return std::unexpected(assignment.error());
     }
-    return false;
+    return true;
   };
-  return select_.for_each(take, *issuer, id.record);
+  return select_.for_each(take, *issuer, run.first, run.last);
 }
 
 Result<void> AssignmentTable::load_expired(Millis now, kms::Loaded& loaded, std::set<kms::AssignmentId>& reported) {
@@ -220,7 +266,7 @@ Result<void> AssignmentTable::load_expired_of(const KmeId& issuer, std::int64_t 
     if (row.integer(1) > now || loaded.expired.size() == kms::kExpiryBatch) return false;
     const kms::AssignmentId id{issuer, row.number(0)};
     if (!loaded.assignments.contains(id)) {
-      Result<kms::Assignment> assignment = read(id, row);
+      Result<kms::Assignment> assignment = read(number, id, row);
       if (!assignment) {
         if (assignment.error().code != ErrorCode::kCorrupt) return std::unexpected(assignment.error());
         if (reported.insert(id).second) ++loaded.unreadable;

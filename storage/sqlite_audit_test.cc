@@ -24,7 +24,7 @@ class SqliteAudit : public testing::Test {
     changes.node = sample_node();
     ASSERT_EQ(store_->commit(std::move(changes)), CommitOutcome::kDurable);
   }
-  Result<std::unique_ptr<SqliteStore>> open() { return SqliteStore::open(file_, bits(32, 1)); }
+  Result<std::unique_ptr<SqliteStore>> open() { return SqliteStore::open(file_, bits(32, 1), settings_); }
   void reopen() {
     store_.reset();
     auto opened = open();
@@ -71,6 +71,7 @@ class SqliteAudit : public testing::Test {
 
   ScratchFolder folder_;
   std::filesystem::path file_ = folder_.path() / "store";
+  StoreSettings settings_;
   std::unique_ptr<SqliteStore> store_;
 };
 
@@ -150,7 +151,8 @@ TEST_F(SqliteAudit, FindsAHeadThatWasRemovedOrPutBack) {
 }
 
 TEST_F(SqliteAudit, StaysWithinItsSizeAndCanBeFollowedFromWhereItNowBegins) {
-  store_->keep_audit_bytes(4096);
+  settings_.audit_bytes = 4096;
+  reopen();
   for (int i = 0; i < 100; ++i) write({"a record of some length", "and another one"});
   const AuditPage page = store_->read_audit(1, 1 << 20).value();
   EXPECT_LT(page.lines.size(), 25u);

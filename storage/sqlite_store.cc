@@ -103,14 +103,20 @@ std::filesystem::path keyring_beside(const std::filesystem::path& store) { retur
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file, SecretBytes master_key,
                                                        const StoreSettings& settings) {
-  assert(master_key.size() == kMasterKeyBytes);
   Result<StoreLock> lock = StoreLock::acquire(file);
   if (!lock) return std::unexpected(lock.error());
+  return open(std::make_shared<const StoreLock>(std::move(*lock)), file, std::move(master_key), settings);
+}
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::shared_ptr<const StoreLock> lock,
+                                                       const std::filesystem::path& file, SecretBytes master_key,
+                                                       const StoreSettings& settings) {
+  assert(master_key.size() == kMasterKeyBytes);
   if (at_failpoint(Failpoint::kStoreOpen) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
-  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(*lock), std::move(*database)));
+  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(lock), std::move(*database)));
   if (Result<void> prepared = store->prepare(file, std::move(master_key), settings); !prepared) {
     return about(file, prepared.error());
   }
@@ -118,7 +124,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   return store;
 }
 
-SqliteStore::SqliteStore(StoreLock lock, std::unique_ptr<Database> database)
+SqliteStore::SqliteStore(std::shared_ptr<const StoreLock> lock, std::unique_ptr<Database> database)
     : lock_(std::move(lock)),
       database_(std::move(database)),
       begin_(*database_, "BEGIN IMMEDIATE"),
@@ -138,6 +144,7 @@ Result<void> SqliteStore::prepare(const std::filesystem::path& file, SecretBytes
   for (const Quarantined& group : quarantined_) dropped_rows_ += group.rows;
   behind_keyring_ = must_burn_ = opened->behind_keyring;
   durable_audit_ = opened->audit;
+  audit_bytes_ = settings.audit_bytes;
   return make_tables();
 }
 
@@ -174,7 +181,7 @@ Result<kms::Loaded> SqliteStore::load(const kms::Needs& needs) {
   kms::Loaded loaded;
   const Result<void> done = in_order(
       [&] { return each(needs.extent_bits, [&](const auto& key) { return tables_->extents.load_bits(key, loaded); }); },
-      [&] { return each(needs.assignments, [&](const auto& id) { return tables_->assignments.load(id, loaded); }); },
+      [&] { return tables_->assignments.load(needs.assignments, loaded); },
       [&] {
         if (!needs.expired_at) return Result<void>{};
         return tables_->assignments.load_expired(*needs.expired_at, loaded, reported_);
@@ -206,6 +213,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
     return latch("the store or its write-ahead log was removed or replaced while it is open");
   }
   sealing_->after_commit();
+  tables_->assignments.forget_loaded();
   durable_audit_ = audit_->span();
   if (changes.burned) must_burn_ = false;
   trouble_.clear();
@@ -219,6 +227,7 @@ CommitOutcome SqliteStore::checkpoint_when_due() {
   if (database_->log_pages() < checkpoint_pages_) return CommitOutcome::kDurable;
   Result<void> done = pass(Failpoint::kStoreCheckpoint, *database_);
   if (done) done = database_->checkpoint();
+  if (done) ++checkpoints_;
   if (done) return CommitOutcome::kDurable;
   if (is_write_error(database_->failure_code())) return latch(done.error().text);
   trouble_ = done.error().text;
@@ -251,12 +260,13 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return each(changes.dropped_blocks, [&](const auto& b) { return t.blocks.drop(b.first, b.second); }); },
       [&] { return each(changes.seen_blocks, [&](const auto& seen) { return t.seen_blocks.add(seen); }); },
       [&] { return each(changes.put_assignments, [&](const auto& row) { return t.assignments.put(row); }); },
-      [&] { return each(changes.dropped_assignments, [&](const auto& id) { return t.assignments.drop(id); }); },
-      [&] { return apply_outbox(changes); }, [&] { return audit_->append(self_, changes.audit); });
+      [&] { return t.assignments.drop(changes.dropped_assignments); }, [&] { return apply_outbox(changes); },
+      [&] { return audit_->append(self_, changes.audit); });
 }
 
 Result<void> SqliteStore::burn() {
   tables_->blocks.forget_all();
+  tables_->assignments.forget_loaded();
   return drop_key_material(*database_, sealing_->rows());
 }
 
@@ -283,11 +293,6 @@ CommitOutcome SqliteStore::give_up(const Error& why, bool at_commit) {
   // helps, and that is what "unknown" calls for.
   if (Result<void> made = make_tables(); !made) return latch(made.error().text);
   return CommitOutcome::kFailed;
-}
-
-void SqliteStore::keep_audit_bytes(std::uint64_t bytes) {
-  audit_bytes_ = bytes;
-  audit_->keep_bytes(bytes);
 }
 
 Result<AuditPage> SqliteStore::read_audit(std::uint64_t first, std::size_t bytes) {

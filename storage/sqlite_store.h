@@ -25,6 +25,7 @@ namespace qkms::storage {
 struct StoreSettings {
   std::filesystem::path keyring;  // empty: keyring_beside() the store
   EpochSettings epochs;
+  std::uint64_t audit_bytes = kDefaultAuditBytes;  // of the audit log that are kept
 };
 
 // <folder of the store>/keyring
@@ -40,6 +41,10 @@ class SqliteStore final : public kms::Store {
   // (kInvalid), in use (kClosed), damaged, or without its keyring (kCorrupt).
   static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file, SecretBytes master_key,
                                                    const StoreSettings& settings = {});
+  // Under a lock that the caller keeps.
+  static Result<std::unique_ptr<SqliteStore>> open(std::shared_ptr<const StoreLock> lock,
+                                                   const std::filesystem::path& file, SecretBytes master_key,
+                                                   const StoreSettings& settings);
   ~SqliteStore() override;
 
   Result<kms::Snapshot> load_all() override;
@@ -51,11 +56,12 @@ class SqliteStore final : public kms::Store {
 
   // What this opening found amiss and dropped, for the operator.
   const std::vector<Quarantined>& quarantined() const { return quarantined_; }
+  // How often the log was copied into the database file since the opening.
+  std::uint64_t checkpoints() const { return checkpoints_; }
   // True when the keyring knows of a later state of this store: the file is an old copy.
   bool is_behind_keyring() const { return behind_keyring_; }
 
   // The audit log: see AuditTable.
-  void keep_audit_bytes(std::uint64_t bytes);
   Result<AuditPage> read_audit(std::uint64_t first, std::size_t bytes);
   Result<std::uint64_t> verify_audit();
 
@@ -72,7 +78,7 @@ class SqliteStore final : public kms::Store {
   void checkpoint_from(std::uint32_t log_pages) { checkpoint_pages_ = log_pages; }
 
  private:
-  SqliteStore(StoreLock lock, std::unique_ptr<Database> database);
+  SqliteStore(std::shared_ptr<const StoreLock> lock, std::unique_ptr<Database> database);
   Result<void> prepare(const std::filesystem::path& file, SecretBytes master_key, const StoreSettings& settings);
   Result<void> make_tables();
   Result<void> apply(const kms::Changes& changes);
@@ -84,7 +90,7 @@ class SqliteStore final : public kms::Store {
   kms::CommitOutcome latch(std::string why);
   std::unexpected<Error> trouble_with(const Error& error);
 
-  StoreLock lock_;  // first in, last out
+  std::shared_ptr<const StoreLock> lock_;  // first in, last out
   std::unique_ptr<Database> database_;
   std::unique_ptr<Sealing> sealing_;
   Statement begin_, commit_, rollback_;
@@ -99,9 +105,10 @@ class SqliteStore final : public kms::Store {
   bool must_burn_ = false;  // since it is behind, until a commit has done so
   KmeId self_;              // as loaded: the audit log names it
   AuditSpan durable_audit_;
-  std::uint64_t audit_bytes_ = kDefaultAuditBytes;
+  std::uint64_t audit_bytes_ = 0;
   std::vector<FilePlace> places_;  // of the store and its log
   std::uint32_t checkpoint_pages_ = kCheckpointPages;
+  std::uint64_t checkpoints_ = 0;
   bool latched_ = false;
   std::string trouble_;
 };

@@ -46,6 +46,8 @@ class RowSeals {
   Result<Sealed> seal(Group group, const AssociatedData& place, Bytes clear);
   Result<Sealed> seal_lastingly(Group group, const AssociatedData& place, Bytes clear);
   Result<SecretBytes> open(const AssociatedData& place, Bytes sealed) { return sealer_.open(place, sealed); }
+  // Takes a row out of the census whose seal begins so.
+  void leave(Group group, Bytes header) { census_.remove(group, header); }
   // For Statement::for_each: takes out of the census each row whose seal's header (header_of) is in that column.
   auto leave(Group group, int column = 0) {
     return [this, group, column](Statement& row) -> Result<bool> {
@@ -146,17 +148,33 @@ class SeenBlockTable {
   Statement add_, drop_, select_, select_positions_;
 };
 
+// Keys are fetched about in the order in which they came, so what one batch asks for or drops is often a run of records
+// without a gap: one statement does it. Of what was loaded, the seals' headers are remembered until the next commit is
+// over, because most of it goes then, and the census wants to know.
 class AssignmentTable {
  public:
   explicit AssignmentTable(const TableContext& context);
   Result<void> put(const kms::Assignment& row);
-  Result<void> drop(const kms::AssignmentId& id);
-  Result<void> load(const kms::AssignmentId& id, kms::Loaded& loaded);
+  Result<void> drop(const std::vector<kms::AssignmentId>& ids);
+  Result<void> load(const std::set<kms::AssignmentId>& ids, kms::Loaded& loaded);
   // Adds those that the expiry look-up finds. `reported` holds the unreadable ones that it has counted already.
   Result<void> load_expired(Millis now, kms::Loaded& loaded, std::set<kms::AssignmentId>& reported);
 
+  // What was loaded may have changed.
+  void forget_loaded() { loaded_headers_.clear(); }
+
  private:
-  Result<kms::Assignment> read(const kms::AssignmentId& id, const Statement& row);
+  using Header = std::array<std::uint8_t, kSealHeaderBytes>;
+  using Place = std::pair<std::int64_t, std::uint64_t>;  // number of the issuer, record
+  // Records from `first` to `last`, all of one issuer.
+  struct Run {
+    const KmeId* issuer = nullptr;
+    std::uint64_t first = 0, last = 0;
+  };
+  static std::vector<Run> runs_of(const auto& ids);
+  Result<void> load_run(const Run& run, kms::Loaded& loaded);
+  Result<void> leave_run(std::int64_t issuer, const Run& run);
+  Result<kms::Assignment> read(std::int64_t number, const kms::AssignmentId& id, const Statement& row);
   Result<void> load_expired_of(const KmeId& issuer, std::int64_t number, Millis now, kms::Loaded& loaded,
                                std::set<kms::AssignmentId>& reported);
   Result<bool> is_beyond_all(std::int64_t issuer, std::int64_t record);
@@ -166,7 +184,8 @@ class AssignmentTable {
   // By issuer: no row has a higher record. Records count up, so most rows that come are known to be new, and nobody has
   // to look for one that they replace.
   std::map<std::int64_t, std::int64_t> highest_;
-  Statement select_highest_, select_header_, put_, drop_, select_, select_oldest_, select_issuers_;
+  std::map<Place, Header> loaded_headers_;
+  Statement select_highest_, select_headers_, add_, put_, drop_, select_, select_oldest_, select_issuers_;
 };
 
 class OutboxTable {

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "base/failpoint.h"
 #include "storage/os.h"
 #include "storage/sqlite_log.h"
 #include "storage/sqlite_schema.h"
@@ -91,6 +92,7 @@ Result<std::unique_ptr<StoreBackup>> StoreBackup::begin(Database& from, const st
 }
 
 Result<bool> StoreBackup::step() {
+  if (at_failpoint(Failpoint::kBackupStep) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   const int code = sqlite3_backup_step(backup_.get(), kPagesPerStep);
   if (code == SQLITE_OK || code == SQLITE_BUSY || code == SQLITE_LOCKED) return false;
   if (code != SQLITE_DONE) return copy_->failure(code);
@@ -102,7 +104,9 @@ Result<void> StoreBackup::put_in_place() {
   backup_.reset();
   copy_.reset();
   if (Result<void> synced = sync_file(aside_); !synced) return synced;
+  if (at_failpoint(Failpoint::kBackupBeforePlace) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> moved = move_if_there(aside_, file_); !moved) return moved;
+  if (at_failpoint(Failpoint::kBackupAfterPlace) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   return sync_folder_of(file_);
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -43,7 +44,13 @@ Result<StoreLock> StoreLock::acquire(const std::filesystem::path& store) {
                                         ": it holds " + path.string());
   }
   note_holder(file.get());
-  return StoreLock(std::move(file));
+  return StoreLock(std::move(file), std::move(path));
+}
+
+bool StoreLock::is_in_place() const {
+  struct stat locked{}, there{};
+  return ::fstat(file_.get(), &locked) == 0 && ::lstat(path_.c_str(), &there) == 0 && locked.st_dev == there.st_dev &&
+         locked.st_ino == there.st_ino;
 }
 
 }  // namespace qkms::storage

@@ -12,9 +12,13 @@ class StoreLock {
   // Locks <store>.lock. kClosed, with the holder's process number, when another process has it.
   static Result<StoreLock> acquire(const std::filesystem::path& store);
 
+  // False when the file was removed or replaced meanwhile, for example with the whole folder: then it keeps nobody out.
+  bool is_in_place() const;
+
  private:
-  explicit StoreLock(FileDescriptor file) : file_(std::move(file)) {}
+  StoreLock(FileDescriptor file, std::filesystem::path path) : file_(std::move(file)), path_(std::move(path)) {}
   FileDescriptor file_;
+  std::filesystem::path path_;
 };
 
 }  // namespace qkms::storage

@@ -51,7 +51,9 @@ Problem problem_in(const Assign& assign) {
   if (assign.slaves.empty() || assign.slaves.size() > kMaxSlavesPerMessage) return "assign: no slaves, or too many";
   if (std::ranges::any_of(assign.slaves, &SaeId::empty)) return "assign: a slave is empty";
   if (has_repetition(assign.slaves)) return "assign: a slave is named twice";
+  if (assign.record == 0 || assign.record > kMaxRecordNumber) return "assign: record is out of range";
   if (assign.key_count == 0 || assign.key_bytes == 0) return "assign: key_count or key_bytes is 0";
+  if (assign.key_count > kMaxKeysPerMessage) return "assign: too many keys";
   if (assign.life_ms == 0 || assign.life_ms > kMaxLifeMs) return "assign: life_ms is out of range";
   if (assign.ranges.empty() || assign.ranges.size() > kMaxRangesPerMessage) return "assign: no ranges, or too many";
   if (!all_ranges_valid(assign.ranges)) return "assign: a range is empty or too long";
@@ -94,6 +96,7 @@ Problem problem_in(const Hello& hello) {
   if (hello.sender.empty()) return "hello: sender is missing";
   if (hello.capabilities.size() > kMaxCapabilities) return "hello: too many capabilities";
   const auto is_name = [](const std::string& name) { return name.size() <= kMaxCapabilityBytes && is_valid_id(name); };
+  if (hello.pair_epoch > kMaxPairEpoch) return "hello: pair_epoch is out of range";
   if (!std::ranges::all_of(hello.capabilities, is_name)) return "hello: a capability is no short printable name";
   return problem_in(hello.heard);
 }
@@ -102,7 +105,22 @@ Problem problem_in(const Numbered& numbered) {
   return numbered.sequence == 0 ? "numbered: sequence is 0" : problem_in(numbered.message);
 }
 
-Problem problem_in(const Heartbeat&) { return nullptr; }
+// Sums of the receiver's must not overflow over what a peer says.
+Problem problem_in(const Accounts& accounts) {
+  constexpr std::uint64_t kMostBits = 1ULL << 62;
+  for (const Accounts::Side& side : {accounts.own, accounts.peer}) {
+    if ((side.extents == 0) != (side.bits == 0)) return "accounts: bits without extents, or extents without bits";
+    if (side.bits > kMostBits) return "accounts: too many bits";
+  }
+  if (std::max({accounts.in, accounts.macs, accounts.quarantined}) > kMostBits) return "accounts: too many bits";
+  return nullptr;
+}
+
+Problem problem_in(const Heartbeat& heartbeat) {
+  if (heartbeat.note && heartbeat.note->link.empty()) return "note: link is missing";
+  if (heartbeat.note && heartbeat.note->bytes.size() > kMaxLinkNoteBytes) return "note: too long";
+  return heartbeat.accounts ? problem_in(*heartbeat.accounts) : nullptr;
+}
 
 Result<void> to_result(Problem problem) {
   if (problem != nullptr) return fail(ErrorCode::kInvalid, problem);

@@ -50,6 +50,30 @@ void write(const Hello& hello, wire::Hello& out) {
   out.set_received(hello.received);
   out.set_id_key(to_string_of(hello.id_key));
   if (hello.heard.ordinal != 0) write(hello.heard, *out.mutable_heard());
+  out.set_doubt(static_cast<wire::Doubt>(hello.doubt));
+}
+
+void write(const Accounts::Side& side, wire::Side& out) {
+  out.set_extents(side.extents);
+  out.set_bits(side.bits);
+}
+
+void write(const Accounts& accounts, wire::Accounts& out) {
+  out.set_sent(accounts.sent);
+  out.set_in(accounts.in);
+  out.set_macs(accounts.macs);
+  out.set_quarantined(accounts.quarantined);
+  write(accounts.own, *out.mutable_own());
+  write(accounts.peer, *out.mutable_peer());
+  out.set_digest(to_string_of(accounts.digest));
+}
+
+void write(const Heartbeat& heartbeat, wire::Heartbeat& out) {
+  if (heartbeat.accounts) write(*heartbeat.accounts, *out.mutable_accounts());
+  if (heartbeat.note) {
+    out.mutable_note()->set_link(heartbeat.note->link.str());
+    out.mutable_note()->set_bytes(heartbeat.note->bytes);
+  }
 }
 
 void write(const BlockOffer& offer, wire::Message& message) {
@@ -120,7 +144,7 @@ void write(const Frame& frame, wire::Frame& out) {
     out.mutable_numbered()->set_sequence(numbered->sequence);
     write(numbered->message, *out.mutable_numbered()->mutable_message());
   } else {
-    out.mutable_heartbeat();
+    write(std::get<Heartbeat>(frame.body), *out.mutable_heartbeat());
   }
   if (frame.mark.ordinal != 0) write(frame.mark, *out.mutable_mark());
 }
@@ -186,7 +210,27 @@ Hello read(const wire::Hello& in, FieldReader& reader) {
   hello.received = in.received();
   hello.id_key = reader.fixed<32>(in.id_key(), "hello: id_key");
   if (in.has_heard()) hello.heard = read(in.heard(), reader);
+  if (wire::Doubt_IsValid(in.doubt())) hello.doubt = static_cast<Doubt>(in.doubt());
   return hello;
+}
+
+Accounts::Side read(const wire::Side& in) { return {in.extents(), in.bits()}; }
+
+Accounts read(const wire::Accounts& in, FieldReader& reader) {
+  return {in.sent(),
+          in.in(),
+          in.macs(),
+          in.quarantined(),
+          read(in.own()),
+          read(in.peer()),
+          reader.fixed<16>(in.digest(), "accounts: digest")};
+}
+
+Heartbeat read(const wire::Heartbeat& in, FieldReader& reader) {
+  Heartbeat heartbeat;
+  if (in.has_accounts()) heartbeat.accounts = read(in.accounts(), reader);
+  if (in.has_note()) heartbeat.note = LinkNote{reader.id<LinkId>(in.note().link(), "note: link"), in.note().bytes()};
+  return heartbeat;
 }
 
 BlockOffer read(const wire::BlockOffer& in, FieldReader& reader) {
@@ -273,6 +317,7 @@ Frame read(const wire::Frame& in, FieldReader& reader) {
       frame.body = Numbered{in.numbered().sequence(), read(in.numbered().message(), reader)};
       break;
     case wire::Frame::kHeartbeat:
+      frame.body = read(in.heartbeat(), reader);
       break;
     case wire::Frame::BODY_NOT_SET:
       reader.note("frame", " has no body that this version knows");

@@ -153,6 +153,14 @@ TEST(PeerBounds, RefusesAnAssignOverAnyBound) {
       {"too many slaves", assign_with([](Assign& a) { a.slaves = slaves(kMaxSlavesPerMessage + 1); })},
       {"an empty slave", assign_with([](Assign& a) { a.slaves.push_back(SaeId()); })},
       {"a slave twice", assign_with([](Assign& a) { a.slaves.push_back(a.slaves[0]); })},
+      {"no record", assign_with([](Assign& a) { a.record = 0; })},
+      {"a record that no key ID has room for", assign_with([](Assign& a) { a.record = kMaxRecordNumber + 1; })},
+      {"too many keys", assign_with([](Assign& a) {
+         a.key_count = kMaxKeysPerMessage + 1;
+         a.key_bytes = 1;
+         a.ranges = {{1, 0, a.key_count}};
+         a.under_pad.clear();
+       })},
       {"no keys", assign_with([](Assign& a) { a.key_count = 0; })},
       {"empty keys", assign_with([](Assign& a) { a.key_bytes = 0; })},
       {"no life", assign_with([](Assign& a) { a.life_ms = 0; })},
@@ -182,6 +190,19 @@ TEST(PeerBounds, RefusesAnAssignOverAnyBound) {
   });
 }
 
+Accounts accounts_with(Accounts::Side own, std::uint64_t in) {
+  Accounts accounts;
+  accounts.own = own;
+  accounts.in = in;
+  return accounts;
+}
+
+Hello hello_in_epoch(std::uint64_t epoch) {
+  Hello hello = samples::hello();
+  hello.pair_epoch = epoch;
+  return hello;
+}
+
 TEST(PeerBounds, RefusesOtherMessagesOverAnyBound) {
   const auto offer = [](auto change) { return with<BlockOffer>(sample<BlockOffer>(), change); };
   const auto reject = [](auto change) { return with<BlockReject>(sample<BlockReject>(), change); };
@@ -189,6 +210,15 @@ TEST(PeerBounds, RefusesOtherMessagesOverAnyBound) {
   expect_refused({
       {"sequence 0", {.acknowledge = 0, .body = Numbered{0, Void{1}}}},
       {"half a mark", {.acknowledge = 0, .body = Heartbeat{}, .mark = {.ordinal = 0, .life = 1}}},
+      {"a note of no link", {.acknowledge = 0, .body = Heartbeat{{}, LinkNote{LinkId(), "a"}}}},
+      {"a note that is too long",
+       {.acknowledge = 0,
+        .body = Heartbeat{{}, LinkNote{*LinkId::parse("l"), std::string(kMaxLinkNoteBytes + 1, 'a')}}}},
+      {"accounts of bits in no extent", {.acknowledge = 0, .body = Heartbeat{accounts_with({0, 8}, 0)}}},
+      {"accounts of extents without bits", {.acknowledge = 0, .body = Heartbeat{accounts_with({1, 0}, 0)}}},
+      {"accounts of too many bits", {.acknowledge = 0, .body = Heartbeat{accounts_with({1, (1ULL << 62) + 1}, 0)}}},
+      {"accounts of too much that came in", {.acknowledge = 0, .body = Heartbeat{accounts_with({1, 8}, ~0ULL)}}},
+      {"a pair epoch that leaves no numbers", {.acknowledge = 0, .body = hello_in_epoch(kMaxPairEpoch + 1)}},
       {"offer without a link", offer([](BlockOffer& o) { o.link = LinkId(); })},
       {"offer of nothing", offer([](BlockOffer& o) { o.size = 0, o.leader_bytes = 0; })},
       {"offer with too much for the leader", offer([](BlockOffer& o) { o.leader_bytes = o.size + 1; })},
@@ -256,6 +286,7 @@ TEST(PeerCodec, RefusesFieldsOfTheWrongForm) {
          f.mutable_hello()->set_sender("KME-A");
          f.mutable_hello()->set_id_key(std::string(31, 'k'));
        }},
+      {"accounts without a digest", [](wire::Frame& f) { f.mutable_heartbeat()->mutable_accounts()->set_sent(1); }},
       {"mark without a proof", [](wire::Frame& f) { f.mutable_heartbeat(), f.mutable_mark()->set_ordinal(1); }},
       {"an empty mark", [](wire::Frame& f) { f.mutable_heartbeat(), f.mutable_mark(); }},
   };
@@ -284,6 +315,25 @@ TEST(PeerCodec, IgnoresFieldsOfALaterVersion) {
     const std::string later = encode(frame) + std::string("\xa2\x06\x03new", 6);  // field 100, three bytes
     EXPECT_EQ(decode(bytes_of(later)), frame) << name;
   }
+}
+
+TEST(PeerCodec, TakesADoubtOfALaterVersionForNone) {
+  wire::Frame frame;
+  ASSERT_TRUE(frame.ParseFromString(encode({.acknowledge = 0, .body = samples::doubtful_hello()})));
+  frame.mutable_hello()->set_doubt(static_cast<wire::Doubt>(99));
+  const Result<Frame> decoded = decode(bytes_of(frame.SerializeAsString()));
+  ASSERT_TRUE(decoded.has_value());
+  EXPECT_EQ(std::get<Hello>(decoded->body).doubt, Doubt::kNone);
+}
+
+// What KMEs of before read that know no accounts, and send.
+TEST(PeerCodec, HidesAccountsInAHeartbeat) {
+  const std::string with = encode({.acknowledge = 7, .body = Heartbeat{samples::accounts()}});
+  wire::Frame frame;
+  ASSERT_TRUE(frame.ParseFromString(with));
+  EXPECT_TRUE(frame.has_heartbeat());
+  const std::string old = std::string("\x08\x07\x22\x00", 4);
+  EXPECT_EQ(decode(bytes_of(old)), (Frame{.acknowledge = 7, .body = Heartbeat{}, .mark = {}}));
 }
 
 TEST(PeerCodecDeathTest, EncodesNothingThatItWouldNotDecode) {

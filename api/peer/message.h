@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,9 +22,14 @@ inline constexpr std::uint32_t kPeerVersionMax = 1;
 inline constexpr std::size_t kMaxFrameBytes = std::size_t{256} * 1024;
 inline constexpr std::size_t kMaxRangesPerMessage = 1024;
 inline constexpr std::size_t kMaxSlavesPerMessage = 64;
+inline constexpr std::uint32_t kMaxKeysPerMessage = 16'384;  // more than any keys.max_per_request
+// What a key ID has room for (kms/key_id.h). Records are numbered from 1.
+inline constexpr std::uint64_t kMaxRecordNumber = (std::uint64_t{1} << 61) - 1;
 inline constexpr std::size_t kMaxExtentsPerMessage = 4096;
 inline constexpr std::size_t kMaxCapabilities = 32;
+inline constexpr std::uint64_t kMaxPairEpoch = 0xffff'fff0;  // extents are numbered from pair epoch * 2^32
 inline constexpr std::size_t kMaxUnderPadBytes = std::size_t{128} * 1024;
+inline constexpr std::size_t kMaxLinkNoteBytes = 16'384;
 
 using Tag128 = std::array<std::uint8_t, 16>;
 
@@ -46,8 +52,21 @@ struct Mark {
   bool operator==(const Mark&) const = default;
 };
 
+// What its sender has found that keeps it from going on with the pair as it was (kms/divergence.h). It decides nothing:
+// it tells the operator of the other end why everything that the two share is burned.
+enum class Doubt {
+  kNone = 0,
+  kRows = 1,      // rows of the sender's store are missing
+  kMark = 2,      // the receiver gave back a mark that the sender did not make
+  kRange = 3,     // the receiver named a range that is not at the front of an extent of its own
+  kExtent = 4,    // the receiver numbered an extent, or gave one, that it could not
+  kBlock = 5,     // the receiver decided on a block that the sender has not offered
+  kRecord = 6,    // the receiver used a record number twice
+  kAccounts = 7,  // the two say different things about what they share
+};
+
 // First on every session, from both sides, outside the numbered sequence. What it says about the pair's history decides
-// whether the two go on or start afresh: see kms/pair_state.h.
+// whether the two go on or start afresh: see pair_agrees() in kms/channel.h.
 struct Hello {
   std::uint32_t version_min = kPeerVersionMin;
   std::uint32_t version_max = kPeerVersionMax;
@@ -61,6 +80,7 @@ struct Hello {
   std::uint64_t received = 0;             // highest of the receiver's that the sender has handled durably
   std::array<std::uint8_t, 32> id_key{};  // decodes the sender's key IDs (kms/key_id.h); no authority rests on it
   Mark heard = {};                        // the receiver's last mark, as it came
+  Doubt doubt = Doubt::kNone;             // values this build does not know are kNone
   bool operator==(const Hello&) const = default;
 };
 
@@ -153,8 +173,33 @@ struct Numbered {
   bool operator==(const Numbered&) const = default;
 };
 
-// An acknowledgement alone; also the heartbeat.
+// What its sender knows of the reservoir that it shares with the receiver, when it had sent `sent` numbered messages
+// and handled those that the frame acknowledges. The receiver, when it is at that very point of the conversation, knows
+// the same, or the two have diverged (kms/accounts.h). Never key bits, nor anything made of them.
+struct Accounts {
+  struct Side {
+    std::uint64_t extents = 0, bits = 0;
+    bool operator==(const Side&) const = default;
+  };
+  std::uint64_t sent = 0;
+  std::uint64_t in = 0, macs = 0, quarantined = 0;  // bits, of kms::Ledger: since the sender's store was made
+  Side own, peer;                                   // what is available to the sender, and to the receiver
+  Tag128 digest{};                                  // over all extents: number, owner, size, front
+  bool operator==(const Accounts&) const = default;
+};
+
+// From the driver at one end of a link to the driver at the other: public, in order, at most once, and lost without a
+// session. Its bytes are between the two drivers.
+struct LinkNote {
+  LinkId link;
+  std::string bytes;
+  bool operator==(const LinkNote&) const = default;
+};
+
+// An acknowledgement alone; also the heartbeat. At times it says what the sender's accounts are, or brings a note.
 struct Heartbeat {
+  std::optional<Accounts> accounts = {};
+  std::optional<LinkNote> note = {};
   bool operator==(const Heartbeat&) const = default;
 };
 

@@ -48,6 +48,18 @@ inline Hello first_hello() {
   return hello;
 }
 
+inline Hello doubtful_hello() {
+  Hello hello = samples::hello();
+  hello.doubt = Doubt::kAccounts;
+  return hello;
+}
+
+inline Accounts accounts() {
+  Accounts accounts{.sent = 41, .in = 81'920, .macs = 256, .quarantined = 1024, .own = {3, 4096}, .peer = {10, 65'536}};
+  accounts.digest.fill(0x3d);
+  return accounts;
+}
+
 inline Assign assign() {
   return {.record = 9001,
           .master = *SaeId::parse("SAE-A"),
@@ -72,8 +84,13 @@ inline std::vector<NamedFrame> every_kind() {
   return {
       {"hello", {.acknowledge = 0, .body = hello()}},
       {"hello of a first contact", {.acknowledge = 0, .body = first_hello()}},
+      {"hello of one in doubt", {.acknowledge = 0, .body = doubtful_hello()}},
       {"heartbeat", {.acknowledge = 7, .body = Heartbeat{}, .mark = mark()}},
       {"heartbeat of a new pair", {.acknowledge = 0, .body = Heartbeat{}}},
+      {"heartbeat with accounts", {.acknowledge = 7, .body = Heartbeat{accounts()}, .mark = mark()}},
+      {"heartbeat with a note",
+       {.acknowledge = 7, .body = Heartbeat{{}, LinkNote{link, std::string("\0\xff note", 7)}}}},
+      {"heartbeat with accounts of nothing", {.acknowledge = 0, .body = Heartbeat{Accounts{}}}},
       {"block offer", numbered(BlockOffer{link, block(), 12'500, 6'234, tag})},
       {"block accept", numbered(BlockAccept{link, block(), 18, 1024})},
       {"block reject", numbered(BlockReject{link, block(), BlockRejectReason::kExpired})},

@@ -13,7 +13,7 @@ CONFIGURATION = """
 [kme]
 id = "{name}"
 state_dir = "{folder}/state"
-master_key_file = "{folder}/master.key"
+master_key = "file:{folder}/master.key"
 [sae]
 listen = "127.0.0.1:{sae_port}"
 {sae_files}

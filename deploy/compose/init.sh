@@ -16,7 +16,7 @@ for site in A B; do
   cp "/compose$volume.toml" "$volume/qkmsd.toml"
   cp $pki/kme/KME-$site/* $pki/*-ca.crt $pki/operator/health.* "$volume"
   rm -f "$volume/master.key"
-  qkmsctl new-master-key "$volume/master.key"
+  qkmsctl new-master-key "file:$volume/master.key"
   chown -R $user:$user "$volume"
 done
 rm -rf $pki

@@ -74,6 +74,8 @@ Sites::Sites() {
 void Sites::take(Site& site, Node::Outcome outcome) {
   for (auto& reply : outcome.effects.replies) site.replies.push_back(std::move(reply));
   for (auto& notice : outcome.effects.notices) site.notices.push_back(std::move(notice));
+  for (auto& note : outcome.effects.notes) site.notes.push_back(std::move(note));
+  for (const auto& told : outcome.effects.links_full) site.full[told.link] = told.full;
   for (auto& report : outcome.effects.reports) site.last_report = std::move(report.report);
   for (auto& send : outcome.effects.sends) {
     const auto session = sessions_.find({site.id, send.peer});
@@ -120,6 +122,8 @@ void Sites::hand_over(OnTheWire frame) {
     frame.frame.mark = {};
     if (auto* hello = std::get_if<api::Hello>(&frame.frame.body)) hello->heard = {};
   }
+  if (auto* heartbeat = std::get_if<api::Heartbeat>(&frame.frame.body); heartbeat != nullptr && drop_accounts_)
+    heartbeat->accounts.reset();
   if (std::holds_alternative<api::Numbered>(frame.frame.body)) heard_.push_back(frame);
   std::vector<Event> events;
   events.emplace_back(PeerFrame{frame.from, session->second, std::move(frame.frame)});
@@ -186,6 +190,19 @@ void Sites::put_back(const std::string& name, storage::MemoryStore::Declared dec
   site.store.put_back(declared);
   site.store.crash();
   site.open(now);
+}
+
+void Sites::seal(const std::string& name) {
+  Site& site = at(name);
+  Node::Outcome outcome = site.node->seal({.action = api::AuditAction::kSeal, .actor = "admin"}, now);
+  const bool sessions_lost = outcome.sessions_lost;
+  take(site, std::move(outcome));
+  if (!sessions_lost) return;
+  for (const auto& [id, other] : sites_) disconnect(name, id.str());
+}
+
+Result<void> Sites::unseal(const std::string& name) {
+  return at(name).node->unseal({.action = api::AuditAction::kUnseal, .actor = "admin"}, now);
 }
 
 void Sites::change_policy(const std::string& name, const std::function<void(Policy&)>& change) {

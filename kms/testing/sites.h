@@ -43,6 +43,8 @@ class Site {
   std::unique_ptr<Node> node;
   std::vector<ReplyEffect> replies;
   std::vector<Notice> notices;
+  std::vector<DriverNote> notes;
+  std::map<LinkId, bool> full;  // as told last
   Report last_report;
 };
 
@@ -69,8 +71,13 @@ class Sites {
   void restart(const std::string& site);
   // Restarts it on the copy of its store that was taken before.
   void put_back(const std::string& site, storage::MemoryStore::Declared declared);
+  // As qkmsctl does, by "admin". Sealing ends its sessions.
+  void seal(const std::string& site);
+  Result<void> unseal(const std::string& site);
   // From now on frames are as KMEs send and read them that know no marks.
   void drop_marks() { drop_marks_ = true; }
+  // Likewise that know no accounts, until told otherwise.
+  void drop_accounts(bool drop) { drop_accounts_ = drop; }
   // Puts a changed copy of its policy in force at a site.
   void change_policy(const std::string& site, const std::function<void(Policy&)>& change);
 
@@ -100,6 +107,7 @@ class Sites {
   RequestToken next_token_ = 1;
   bool hold_ = false;
   bool drop_marks_ = false;
+  bool drop_accounts_ = false;
 };
 
 }  // namespace qkms::kms::testing

@@ -13,7 +13,7 @@ namespace qkms::server::http {
 struct Request {
   std::string method;
   std::string target;            // as sent: origin-form, absolute-form or worse; still percent-encoded
-  std::string body;              // never holds key bits: clients of this daemon send none
+  SecretBytes body;              // may hold what an operator typed (a passphrase), never key bits
   std::string content_type;      // empty: not given
   std::string content_encoding;  // likewise
 };
@@ -26,8 +26,11 @@ struct Response {
   SecretBytes body;
 };
 
-// Text that is no secret, as a body.
+// Text that is no secret, as a body; and a body that holds none, as text, for as long as it lives.
 SecretBytes body_of(std::string_view text);
+inline std::string_view text_of(const SecretBytes& body) {
+  return {reinterpret_cast<const char*>(body.reveal().data()), body.size()};
+}
 
 enum class Persistence {
   kKeepAlive,

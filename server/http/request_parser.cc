@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <cassert>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "server/http/header_scanner.h"
+#include "server/http/secret_body.h"
 
 namespace qkms::server::http {
 namespace {
@@ -40,13 +40,13 @@ std::string value_or_empty(const beast::http::fields& fields, beast::http::field
 
 struct RequestParser::Beast {
   HeaderScanner scanner;
-  beast::http::request_parser<beast::http::string_body> parser;
+  beast::http::request_parser<SecretBody> parser;
   beast::error_code error;
 };
 
 RequestParser::RequestParser(ParserLimits limits) : limits_(limits), buffer_(limits.max_header_bytes) { start_next(); }
 
-RequestParser::~RequestParser() = default;
+RequestParser::~RequestParser() { wipe(buffer_); }
 
 void RequestParser::start_next() {
   beast_ = std::make_unique<Beast>();
@@ -59,6 +59,7 @@ void RequestParser::start_next() {
 std::span<std::uint8_t> RequestParser::writable() {
   if (begin_ > 0) {
     std::copy(buffer_.data() + begin_, buffer_.data() + end_, buffer_.data());
+    wipe(std::span(buffer_).subspan(end_ - begin_, begin_));  // what was moved is there twice
     end_ -= std::exchange(begin_, 0);
   }
   return std::span(buffer_).subspan(end_);
@@ -123,7 +124,7 @@ RequestParser::State RequestParser::finish_header() {
   if (const auto refusal = check_framing(version_minor, lines)) return reject(refusal->status, refusal->why);
 
   // Taken now: a trailer could add to the fields later.
-  request_ = Request{std::string(view(message.method_string())), std::string(view(message.target())), "",
+  request_ = Request{std::string(view(message.method_string())), std::string(view(message.target())), SecretBytes(),
                      value_or_empty(message, beast::http::field::content_type),
                      value_or_empty(message, beast::http::field::content_encoding)};
   const Persistence kept = version_minor > 0 ? Persistence::kKeepAlive : Persistence::kKeepAliveSaid;
@@ -139,7 +140,9 @@ RequestParser::State RequestParser::advance_body() {
   // it is complete, so waiting for 5 never waits for too much.
   const std::size_t least = beast_->parser.chunked() ? 5 : 1;
   while (!beast_->parser.is_done() && end_ - begin_ >= least) {
+    const std::size_t from = begin_;
     const std::size_t taken = put(end_ - begin_);
+    wipe(std::span(buffer_).subspan(from, taken));
     if (beast_->error) {
       const Refusal refusal = refusal_for(beast_->error);
       return reject(refusal.status, refusal.why);
@@ -150,7 +153,7 @@ RequestParser::State RequestParser::advance_body() {
     // A chunk's header or a trailer that does not fit the buffer.
     return end_ - begin_ == buffer_.size() ? reject(400, "a chunk header or trailer is too large") : State::kInBody;
   }
-  request_.body = std::move(beast_->parser.get().body());
+  request_.body = beast_->parser.get().body().take();
   return State::kComplete;
 }
 

@@ -1,4 +1,4 @@
-// Bytes in, requests out: an HTTP/1.x parser without any I/O, around Beast's.
+// Bytes in, requests out: an HTTP/1.x parser without any I/O, around Beast's. Of a body it keeps no second copy.
 //
 // Operation: read into writable(), tell commit() how much came, act on what it says. After kComplete call take(), then
 // resume() for what was sent behind the request. After kRejected the connection is to be closed: where the next request

@@ -71,6 +71,8 @@ struct Transport::Core {
   void dial_peers();
   void replace(TransportSettings next);
   void spawn(asio::awaitable<void> coroutine);
+  void close_all(const std::string& why);
+  void resume();
   void shut_down();
 
   TransportSettings settings;
@@ -87,6 +89,7 @@ struct Transport::Core {
   const std::shared_ptr<http::Places> handshakes =
       std::make_shared<http::Places>(kMaxHandshakes, kMaxHandshakesOfOneAddress);
   bool stopping = false;
+  bool paused = false;
   std::mt19937_64 random{std::random_device{}()};
   std::thread thread;
 };
@@ -130,7 +133,7 @@ void Transport::Core::admit(tcp::socket socket) {
   boost::system::error_code ignored;
   std::string address = socket.remote_endpoint(ignored).address().to_string();
   auto place = handshakes->take(address);
-  if (!place) {
+  if (!place || paused) {
     ++stats.refused;
     return;
   }
@@ -238,6 +241,12 @@ asio::awaitable<void> Transport::Core::dial_forever(PeerConfig peer) {
   const auto timer = redial.at(peer.id);
   Backoff backoff;
   while (goes_on(peer.id, timer)) {
+    if (paused) {
+      timer->expires_at(asio::steady_timer::time_point::max());
+      co_await timer->async_wait(kToken);
+      backoff.reset();
+      continue;
+    }
     const Result<void> outcome = co_await dial(peer, timer);
     if (!goes_on(peer.id, timer)) break;
     if (outcome) {
@@ -285,6 +294,7 @@ void Transport::Core::replace(TransportSettings next) {
 
 // The settings may have been replaced during the handshake.
 Result<void> Transport::Core::still_welcome(const Session& session, const KmeId& peer) const {
+  if (paused) return fail(ErrorCode::kClosed, "there are no sessions while the store is not open");
   if (!is_peer(peer)) return fail(ErrorCode::kUnauthorised, "it is no peer any more");
   return session.verify_again(settings);
 }
@@ -330,6 +340,15 @@ void Transport::Core::close_live(const KmeId& peer, const std::string& why) {
   if (found != sessions.end()) end(peer, found->second.id, why);
 }
 
+void Transport::Core::resume() {
+  paused = false;
+  for (const auto& [peer, timer] : redial) timer->cancel();
+}
+
+void Transport::Core::close_all(const std::string& why) {
+  while (!sessions.empty()) close_live(KmeId(sessions.begin()->first), why);
+}
+
 void Transport::Core::shut_down() {
   stopping = true;
   boost::system::error_code ignored;
@@ -339,7 +358,7 @@ void Transport::Core::shut_down() {
   for (const auto& weak : outbound) {
     if (const auto session = weak.lock()) session->close("the daemon stops");
   }
-  while (!sessions.empty()) close_live(KmeId(sessions.begin()->first), "the daemon stops");
+  close_all("the daemon stops");
   work.reset();
 }
 
@@ -382,11 +401,18 @@ void Transport::close(kms::CloseEffect effect) {
 }
 
 void Transport::close_all() {
+  asio::post(core_->io, [core = core_.get()] { core->close_all("the engine that had it is gone"); });
+}
+
+void Transport::pause() {
   asio::post(core_->io, [core = core_.get()] {
-    while (!core->sessions.empty()) {
-      core->close_live(KmeId(core->sessions.begin()->first), "the engine started afresh");
-    }
+    core->paused = true;
+    core->close_all("there are no sessions while the store is not open");
   });
+}
+
+void Transport::resume() {
+  asio::post(core_->io, [core = core_.get()] { core->resume(); });
 }
 
 void Transport::replace(TransportSettings settings) {

@@ -65,6 +65,11 @@ class Transport {
   void close(kms::CloseEffect effect);
   void close_all();
 
+  // No sessions for a while: those that there are end, nobody is connected to, and whoever connects is hung up on at
+  // once, so that peers come less and less often (backoff.h). resume() connects at once.
+  void pause();
+  void resume();
+
   // Other peers, addresses and certificates; sessions that these still allow go on. Own name, address and port, and
   // `push`, stay as they were.
   void replace(TransportSettings settings);

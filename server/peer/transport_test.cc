@@ -127,6 +127,26 @@ TEST_F(TransportTest, ConnectsAgainAfterASessionEnds) {
   EXPECT_TRUE(b.hears({"up 1", "down 1", "up 2", "down 2", "up 3"}));
 }
 
+TEST_F(TransportTest, HasNoSessionWhileEitherEndIsPaused) {
+  Endpoint b(*pki_, "KME-B", {{kme("KME-A"), {}}});
+  Endpoint a(*pki_, "KME-A", {at("KME-B", b.transport->port())});
+  ASSERT_TRUE(a.hears({"up 1"}) && b.hears({"up 1"}));
+  b.transport->pause();
+  EXPECT_TRUE(b.hears({"up 1", "down 1"}) && a.hears({"up 1", "down 1"}));
+  EXPECT_TRUE(eventually([&] { return b.transport->stats().refused >= 3; })) << "it is hung up on";
+  EXPECT_GE(a.transport->stats().failed_attempts, 2u) << "and comes later each time (backoff.h)";
+  b.transport->resume();
+  EXPECT_TRUE(a.hears({"up 1", "down 1", "up 2"}) && b.hears({"up 1", "down 1", "up 2"}));
+
+  a.transport->pause();
+  EXPECT_TRUE(a.hears({"up 1", "down 1", "up 2", "down 2"}) && b.hears({"up 1", "down 1", "up 2", "down 2"}));
+  const auto failed = a.transport->stats().failed_attempts.load(), refused = b.transport->stats().refused.load();
+  a.transport->resume();
+  EXPECT_TRUE(a.hears({"up 1", "down 1", "up 2", "down 2", "up 3"}));
+  EXPECT_EQ(a.transport->stats().failed_attempts, failed) << "it did not knock at all";
+  EXPECT_EQ(b.transport->stats().refused, refused);
+}
+
 TEST_F(TransportTest, KeepsTryingUntilThePeerIsThere) {
   std::uint16_t port = 0;
   {

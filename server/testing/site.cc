@@ -6,7 +6,7 @@
 
 #include "certs/dev_ca.h"
 #include "server/log.h"
-#include "storage/master_key.h"
+#include "storage/key_file.h"
 
 namespace qkms::server::testing {
 namespace {
@@ -57,8 +57,9 @@ Site::Site(const Pki& pki, const std::string& self, const std::string& other) {
   };
   config.id = self_id;
   config.state_dir = folder_.path() / "state";
-  config.master_key_file = folder_.path() / "master.key";
-  require(storage::create_master_key(config.master_key_file));
+  const auto key = folder_.path() / "master.key";
+  require(storage::create_key_file(key));
+  config.master_key = {storage::MasterKeySource::Scheme::kFile, key.string()};
   config.sae = listener("sae");
   config.peer = listener("peer");
   config.operators = listener("operator");

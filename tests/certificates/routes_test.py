@@ -43,7 +43,7 @@ class OperatorRoutes(CertificateCase):
                         if expected is None:
                             self.assertNotIn(answer, (REFUSED, 401))
                             reads = path in ("/livez", "/metrics", "/readyz", "/audit") and method == "GET"
-                            does = path in ("/reload", "/backup") and method == "POST"
+                            does = path in ("/reload", "/backup", "/seal", "/unseal") and method == "POST"
                             self.assertEqual(answer == 200, reads or does, answer)
                         else:
                             self.assertEqual(answer, expected)

@@ -4,6 +4,7 @@ and that a daemon whose log was tampered with does not start."""
 
 import hashlib
 import json
+import socket
 import sqlite3
 import subprocess
 import unittest
@@ -87,6 +88,53 @@ class ATamperedLog(LabCase):
         kme.start()
         self.assertEqual(kme.process.wait(timeout=30), 74)
         self.assertIn("audit log does not end where its sealed head says", kme.log.read_text())
+
+
+class ACopyForSyslog(LabCase):
+    """Each record as one datagram to a socket that we listen on; while nobody does, service goes on and nothing is lost."""
+
+    @classmethod
+    def prepare(cls):
+        cls.kme = cls.lab.kmes["KME-A"]
+        cls.place = cls.kme.folder / "log"
+        cls.kme.configuration.write_text(cls.kme.configuration.read_text() + "[audit]\nsyslog = \"log\"\n")
+        cls.listen()
+
+    @classmethod
+    def listen(cls):
+        cls.place.unlink(missing_ok=True)
+        cls.listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        cls.listener.bind(str(cls.place))
+        cls.listener.settimeout(30)
+
+    def receive_until(self, last):
+        while not self.got or self.got[-1]["n"] < last:
+            header, brace, line = self.listener.recv(1 << 18).decode().partition("{")
+            self.assertRegex(header, r"^<85>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S+ qkmsd \d+ audit - $")
+            self.got.append(json.loads(brace + line))
+
+    def exported(self):
+        pki, port = self.lab.pki, self.kme.ports["operator"]
+        command = [BUILD / "cli" / "qkmsctl", "audit", "export", "--url", f"https://127.0.0.1:{port}", "--ca", pki / "operator-ca.crt",
+                   "--cert", pki / "operator" / "admin.crt", "--key", pki / "operator" / "admin.key", "--timeout", "30"]
+        return [json.loads(line) for line in subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()]
+
+    def test_every_record_is_there_also_after_an_outage(self):
+        self.got = []
+        client = self.lab.client("SAE-A1")
+        self.assertEqual(client.get_key("SAE-B1")[0], 200)
+        self.receive_until(self.exported()[-1]["n"])
+        self.listener.close()
+        self.place.unlink()
+        for _ in range(20):
+            self.assertEqual(client.get_key("SAE-B1")[0], 200)
+        wait_for(lambda: "the audit log is not copied to the syslog" in self.kme.log.read_text(), "it says so", 30)
+        self.listen()
+        log = self.exported()
+        self.receive_until(log[-1]["n"])
+        self.assertEqual([record for record in self.got if record["n"] <= log[-1]["n"]], log)
+        wait_for(lambda: "copied to the syslog again; 0 records were not copied" in self.kme.log.read_text(), "it says so", 30)
+        self.assertEqual(self.kme.log.read_text().count("is not copied to the syslog"), 1)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import http.client
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -57,6 +58,19 @@ class LabCase(unittest.TestCase):
                 return False
 
         return sites.wait_for(answered, "an answer", 60)
+
+    def qkmsctl(self, *arguments, expected=0, typed=""):
+        """What it printed; `typed` is its standard input."""
+        done = subprocess.run([self.lab.qkmsctl, *arguments], input=typed, capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, expected, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def operate(self, kme, command, *arguments, expected=0, typed=""):
+        """A command of qkmsctl to that daemon, by the operator "admin"."""
+        pki = self.lab.pki
+        return self.qkmsctl(*command.split(), *arguments, "--url", f"https://127.0.0.1:{kme.ports['operator']}", "--ca", pki / "operator-ca.crt",
+                            "--cert", pki / "operator" / "admin.crt", "--key", pki / "operator" / "admin.key", "--timeout", "60",
+                            expected=expected, typed=typed)
 
     def accounts(self):
         """Both ledgers once they agree; fails the test when they never do."""

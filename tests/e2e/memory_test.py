@@ -5,6 +5,7 @@ Not built with sanitizers: there, secrets are on the sanitizer's own heap (base/
 """
 
 import base64
+import hmac
 import os
 import pathlib
 import resource
@@ -33,6 +34,29 @@ def take_core(pid, file, everything=False):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
     if not pathlib.Path(file).is_file():
         raise AssertionError(f"no core of process {pid}:\n{done.stdout}\n{done.stderr}")
+
+
+def keyring_secrets(kme):
+    """{name: bytes}: the master key, and all that the keyring holds (docs/store-format.md, "The keyring")."""
+    master = bytes.fromhex((kme.folder / "master.key").read_text())
+    ring = (kme.state / "keyring").read_bytes()
+    salt, sealed = ring[28:60], ring[92:-16]
+    wrap = hmac.digest(hmac.digest(salt, master, "sha256"), b"qkms keyring wrap 1\x01", "sha256")  # HKDF, RFC 5869
+    # AES-256-GCM encrypts as counter mode does that begins at 2 (NIST SP 800-38D §7.1).
+    body = subprocess.run(["openssl", "enc", "-d", "-aes-256-ctr", "-K", wrap.hex(), "-iv", f"{2:032x}"], input=sealed, capture_output=True,
+                          timeout=20, check=True).stdout
+    found = {"master key": master, "census key": body[:32], "other census key": body[32:64], "root key": body[64:96]}
+    entries = body[108:]
+    if len(entries) != 36 * int.from_bytes(body[104:108], "big"):
+        raise AssertionError("this is no keyring, or the master key of another")
+    for at in range(0, len(entries), 36):
+        found[f"data key {int.from_bytes(entries[at:at + 4], 'big')}"] = entries[at + 4:at + 36]
+    return found
+
+
+def keyring_names(secrets):
+    """Of those, what is no key of an SAE."""
+    return {name: secret for name, secret in secrets.items() if "key" in name}
 
 
 def all_sleep(pid):
@@ -104,12 +128,12 @@ class TwoSilentDaemons(LabCase):
     def processes(self):
         return {name: kme.process.pid for name, kme in self.lab.kmes.items()}
 
-    def cores(self, **how):
-        """{KME: file}, of both daemons once they have nothing to do."""
+    def cores(self, when="", **how):
+        """{KME: file}, of both daemons once they have nothing to do. `when` tells files of one test apart."""
         files = {}
         for name, pid in self.processes().items():
             wait_for(lambda pid=pid: all_sleep(pid), f"{name} is idle")
-            files[name] = self.lab.folder / f"core-{name}{'-everything' if how else ''}"
+            files[name] = self.lab.folder / f"core-{name}{'-everything' if how else ''}{when}"
             self.addCleanup(files[name].unlink)
             take_core(pid, files[name], **how)
         return files
@@ -127,6 +151,28 @@ class TwoSilentDaemons(LabCase):
             self.assertEqual(Search(self.given).in_file(core), [], f"{name}, delivered keys")
             found = Search(later).in_file(core)
             self.assertEqual(len([what for what in found if what.endswith("(raw)")]), len(later), f"{name}: the search finds what is there")
+
+    @unittest.skipUnless(os.geteuid() == 0, "reading another process needs root")
+    def test_have_neither_stored_keys_nor_what_opens_them_in_a_core_once_they_are_sealed(self):
+        self.deliver()
+        waiting = self.get_keys(8, 256)  # on KME-B's disk
+        opening = {name: {**keyring_secrets(kme), **self.given} for name, kme in self.lab.kmes.items()}
+        before = self.cores("-before", everything=True)
+        for kme in self.lab.kmes.values():
+            self.assertIn("sealed", self.operate(kme, "seal"))
+        after = self.cores("-after", everything=True)
+        for kme in self.lab.kmes.values():
+            self.assertIn("unsealed", self.operate(kme, "unseal"))
+        self.assertEqual(self.answer(lambda: self.slave.get_by_ids("SAE-A1", list(waiting)))[0], 200)
+        self.answer(lambda: self.master.get_key("SAE-B1"))
+        later = self.get_keys(8, 256)  # these were in the reservoirs when the cores were taken
+        for name in self.lab.kmes:
+            found = [what for what in Search({**keyring_names(opening[name]), **later}).in_file(before[name]) if what.endswith("(raw)")]
+            self.assertIn("master key (raw)", found, f"{name}: the search finds what is there")
+            self.assertIn("census key (raw)", found)
+            self.assertTrue(any(what.startswith("data key") for what in found), found)
+            self.assertTrue(any(what.split()[0] in later for what in found), f"{name}: keys that are still to be delivered")
+            self.assertEqual(Search({**opening[name], **waiting, **later}).in_file(after[name]), [], f"{name} is sealed")
 
     def test_have_no_key_in_logs_metrics_and_files_not_even_after_a_crash(self):
         self.deliver()

@@ -3,12 +3,9 @@
 the keys that were delivered after a backup is delivered again from it."""
 
 import stat
-import subprocess
 import unittest
 
-from lab_case import BUILD, LabCase
-
-QKMSCTL = BUILD / "cli" / "qkmsctl"
+from lab_case import LabCase
 
 
 class Operator(LabCase):
@@ -16,15 +13,8 @@ class Operator(LabCase):
         self.kme = self.lab.kmes["KME-B"]
         self.master, self.slave = self.lab.client("SAE-A1"), self.lab.client("SAE-B1")
 
-    def qkmsctl(self, *arguments, expected=0):
-        done = subprocess.run([QKMSCTL, *arguments], capture_output=True, text=True, timeout=120)
-        self.assertEqual(done.returncode, expected, done.stdout + done.stderr)
-        return done.stdout + done.stderr
-
     def ask(self, command, *arguments, expected=0):
-        pki, port = self.lab.pki, self.kme.ports["operator"]
-        return self.qkmsctl(*command.split(), *arguments, "--url", f"https://127.0.0.1:{port}", "--ca", pki / "operator-ca.crt", "--cert",
-                            pki / "operator" / "admin.crt", "--key", pki / "operator" / "admin.key", "--timeout", "60", expected=expected)
+        return self.operate(self.kme, command, *arguments, expected=expected)
 
     def restart(self):
         self.kme.start().wait_until_up()
@@ -55,7 +45,7 @@ class Operator(LabCase):
         self.assertIn("in use already", self.ask("rotate-master", expected=1))
         code, given = self.master.get_key("SAE-B1")
         file.rename(file.with_suffix(".old"))
-        self.qkmsctl("new-master-key", file)
+        self.qkmsctl("new-master-key", f"file:{file}")
         new = file.read_bytes()
         self.assertIn("old one opens nothing", self.ask("rotate-master"))
         self.assertEqual(self.kme.stop(), 0)

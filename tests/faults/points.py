@@ -6,6 +6,8 @@ while; what they wrote down is judged as in tests/kill/run.py (T38). A failpoint
 """
 
 import argparse
+import contextlib
+import http.client
 import os
 import pathlib
 import random
@@ -25,7 +27,11 @@ EXIT_IO = 74
 FILLS = {"store.begin", "store.before_commit", "store.checkpoint", "ingest.before_commit", "get_key.before_commit", "get_by_id.before_commit"}
 ERRS = FILLS | {"store.after_commit", "ingest.after_commit", "get_key.after_commit", "get_by_id.after_commit"}
 # What comes about once in the life of a daemon, or seldom.
-ONCE = ("shutdown.", "reload.", "store.open", "store.checkpoint")
+ONCE = ("shutdown.", "reload.", "store.open", "store.checkpoint", "keyring.", "backup.", "rotate_master.")
+# What an operator has to ask for.
+ASKED = {"backup": "/backup", "rotate_master": "/rotate-master"}
+# A start that dies at each step of finding out what the crash before has left, one after the other.
+RECOVERY = ("store.open", "keyring.before_write", "keyring.after_write", "store.begin", "store.before_commit", "store.after_commit")
 PAIRS = [("SAE-A1", "SAE-B1"), ("SAE-B1", "SAE-A1"), ("SAE-A2", "SAE-B1"), ("SAE-B1", "SAE-A2")]
 
 
@@ -51,6 +57,13 @@ class Round:
 
     def play(self):
         """Runs it to its end; the daemon serves again after it. Gives what went otherwise than it should."""
+        faults = self.crash()
+        if self.point == "rotate_master.begin":  # what an operator does when the machine fails in between
+            os.replace(self.old_key(), self.master_key())
+        self.victim.start().wait_until_up()
+        return faults
+
+    def crash(self):
         self.start()
         try:
             self.provoke()
@@ -61,16 +74,28 @@ class Round:
             faults = [str(error)]
         if not self.ended():
             self.victim.kill()
-        self.victim.start().wait_until_up()
         return faults
+
+    def master_key(self):
+        return self.victim.folder / "master.key"
+
+    def old_key(self):
+        return self.victim.folder / "master.key.old"
 
     def provoke(self):
         """What traffic alone does not bring about."""
         signals = {"shutdown": signal.SIGTERM, "reload": signal.SIGHUP}
-        wanted = signals.get(self.point.split(".")[0])
-        if wanted is not None:
+        step = self.point.split(".")[0]
+        if step in signals:
             self.victim.wait_until_up()
-            self.victim.process.send_signal(wanted)
+            self.victim.process.send_signal(signals[step])
+        elif step in ASKED:
+            self.victim.wait_until_up()
+            if step == "rotate_master":
+                os.replace(self.master_key(), self.old_key())
+                self.victim.lab.run(self.victim.lab.qkmsctl, "new-master-key", self.master_key())
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                self.victim.ask_operator(ASKED[step], "POST")
 
     def store_open(self):
         try:
@@ -108,6 +133,19 @@ def rounds_of(lab, points, options, chance):
                 yield Round(lab.kmes[name], point, action, 1 if point.startswith(ONCE) else chance.randint(1, 12))
 
 
+def crash_while_recovering(lab, options, chance, points, played):
+    """kill -9 under load, and then at each step of the starts after it; none of them gets to serve."""
+    faults = []
+    names = sorted(lab.kmes)
+    for name in [chance.choice(names)] if options.quick else names * options.repeat:
+        lab.kmes[name].kill()
+        for point in (point for point in RECOVERY if point in points):
+            played.append(Round(lab.kmes[name], point, "kill", 1))
+            faults += played[-1].crash()
+        lab.kmes[name].start().wait_until_up()
+    return faults
+
+
 def play(lab, options, chance, points):
     faults, played = [], []
     # A store is made once in a daemon's life: its points come first.
@@ -124,6 +162,7 @@ def play(lab, options, chance, points):
         faults += one.play()
         if faults or any(encryptor.faults for encryptor in encryptors):
             break
+    faults += crash_while_recovering(lab, options, chance, points, played)
     for kme in lab.kmes.values():
         if (code := kme.stop()) != 0:
             faults.append(f"{kme.name}: SIGTERM under load ended it with {code}")
