@@ -50,7 +50,10 @@ void look_at_answer(std::span<const std::uint8_t> bytes) {
 
 void look_at_note(std::span<const std::uint8_t> bytes) {
   const std::string text(bytes.begin(), bytes.end());
+  const auto receipt = read_receipt(text);
+  if (receipt) require(write_receipt(*receipt) == text, "a receipt has one form");
   const auto note = read_note(text);
+  require(!note || !receipt, "a note is no receipt");
   if (!note) return;
   require(write_note(*note) == text, "a note has one form");
   require(note->block_bytes() >= kMinBlockBytes && note->block_bytes() <= kMaxBlockBytes,

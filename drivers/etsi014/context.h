@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <set>
 #include <string>
-#include <unordered_set>
 
 #include "drivers/etsi014/device.h"
 #include "drivers/etsi014/kept_keys.h"
@@ -37,7 +37,7 @@ class RecentIds {
   }
 
  private:
-  std::unordered_set<KeyId> ids_;
+  std::set<KeyId> ids_;  // ordered, since whoever chooses IDs could make them collide in a hash
   std::deque<KeyId> order_;
 };
 

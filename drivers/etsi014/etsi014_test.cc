@@ -393,6 +393,23 @@ TEST_F(Etsi014Test, LivesWithLostRepeatedAndSenselessNotes) {
   expect_agreement();
 }
 
+// A twin that is away must not cost all that the device has.
+TEST_F(Etsi014Test, KeepsOnlyALittleAheadOfItsTwin) {
+  ScriptedDevice device_a(pki_, pool_, {}, {}), device_b(pki_, pool_, {}, {});
+  auto a = settings(device_a, "B");
+  a.fetch_ms = 3'600'000;
+  make_sites(a, settings(device_b, "A"));
+  a_->start();
+  EXPECT_TRUE(wait_for([this] { return house_a_.blocks().size() == 16; }));
+  const int asked = device_a.count("status");
+  EXPECT_TRUE(wait_for([&] { return device_a.count("status") > asked + 3; }));
+  EXPECT_EQ(house_a_.blocks().size(), 16u);
+  b_->start();  // and says that it knows nothing of what came before
+  EXPECT_TRUE(wait_for([this] { return common() >= 20; }));
+  stop();
+  expect_agreement();
+}
+
 TEST_F(Etsi014Test, TakesNothingFromADeviceWithAWrongCertificate) {
   pki_.issue("wrong", {"DNS:somebody.else"});
   ScriptedDevice device(pki_, pool_, {}, {}, "wrong");

@@ -14,6 +14,7 @@ Result<void> Fetcher::run() {
   const auto limits = keys_per_request();  // shows at once whether the device is there
   if (!limits && limits.error().outcome == Outcome::kStopped) return {};
   if (!limits && limits.error().outcome != Outcome::kBusy) return std::unexpected(limits.error().error);
+  context_.host.tell_twin(write_receipt(BlockId()));  // what was told to an earlier life is not fetched any more
   for (;;) {
     if (context_.waiter.wait(context_.inbox.descriptor(), POLLIN, -1) == Waiter::Woken::kStop) return {};
     if (const std::size_t lost = context_.inbox.take_lost(); lost > 0)
@@ -35,7 +36,11 @@ Result<Next> Fetcher::fetch(std::string_view text) {
   }
   bool is_new = true;
   for (const KeyId& id : note->ids) is_new = context_.seen.add(id) && is_new;
-  if (is_new) return fetch_all(*note);
+  if (is_new) {
+    auto next = fetch_all(*note);
+    context_.host.tell_twin(write_receipt(block_id_of(*note)));
+    return next;
+  }
   context_.host.reject("a block is given up: the other end names a key ID a second time");
   return Next::kGoOn;
 }

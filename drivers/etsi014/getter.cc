@@ -27,7 +27,7 @@ Result<Next> Getter::step() {
     const auto asked = ask_status();
     if (!asked || *asked == Next::kStop) return asked;
   }
-  if (offer_.available > 0) {
+  if (offer_.available > 0 && !is_ahead()) {
     const auto got = get_some();
     if (!got || *got == Next::kStop) return got;
   }
@@ -150,12 +150,33 @@ Next Getter::take_one(DeviceKey key) {
 Next Getter::close_draft() {
   const BlockDraft draft = std::move(*draft_);
   draft_.reset();
+  Block block = draft.block();
+  if (context_.settings.mode == Etsi014Mode::kPull) told_.emplace(block.id, now_ms());
   context_.host.tell_twin(write_note(draft.note()));
-  return context_.offer(draft.block());
+  return context_.offer(std::move(block));
+}
+
+bool Getter::is_ahead() {
+  if (told_.size() < kMaxAhead) return false;
+  const Millis oldest = now_ms() - context_.settings.fetch_ms;
+  std::erase_if(told_, [=](const auto& one) { return one.second <= oldest; });
+  return told_.size() >= kMaxAhead;
+}
+
+void Getter::hear_receipt(const BlockId& block) {
+  if (block == BlockId()) {
+    told_.clear();
+  } else {
+    told_.erase(block);
+  }
 }
 
 Next Getter::hear_notes() {
   while (const auto text = context_.inbox.take()) {
+    if (const auto receipt = read_receipt(*text)) {
+      hear_receipt(*receipt);
+      continue;
+    }
     auto note = read_note(*text);
     if (!note) {
       context_.host.reject(note.error().text);

@@ -2,9 +2,12 @@
 // gets keys within that, and makes blocks of them.
 //
 // A key that is large enough is, in paired mode, a block of its own. Otherwise the leading end puts keys together, as
-// many as come within kGatherMs, and tells its twin which; the following end of paired mode waits for that.
+// many as come within kGatherMs, and tells its twin which; the following end of paired mode waits for that. In pull
+// mode it keeps at most kMaxAhead blocks ahead of its twin, so that a device is not drained for a twin that does not
+// follow; a receipt that has not come after fetch_ms is not waited for any longer.
 #pragma once
 
+#include <map>
 #include <optional>
 
 #include "drivers/etsi014/block_draft.h"
@@ -15,6 +18,8 @@ namespace qkms::drivers::etsi014 {
 class Getter {
  public:
   static constexpr Millis kGatherMs = 1'000;  // a block is closed when its first key has waited so long
+
+  static constexpr std::size_t kMaxAhead = 16;
 
   explicit Getter(Context context) : context_(context), backoff_(context.settings.poll_ms) {}
 
@@ -39,6 +44,8 @@ class Getter {
   Result<Next> take_in(std::vector<DeviceKey> keys);
   Next take_one(DeviceKey key);
   Next close_draft();
+  bool is_ahead();
+  void hear_receipt(const BlockId& block);
   Next hear_notes();
   Next pause();
 
@@ -50,6 +57,7 @@ class Getter {
   bool got_some_ = false;  // in this step
   std::optional<BlockDraft> draft_;
   Millis draft_until_ = 0;
+  std::map<BlockId, Millis> told_;  // and no receipt yet
   Backoff backoff_;
 };
 

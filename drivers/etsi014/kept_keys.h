@@ -5,8 +5,8 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <optional>
-#include <unordered_map>
 
 #include "drivers/etsi014/device_messages.h"
 #include "drivers/etsi014/note.h"
@@ -33,7 +33,7 @@ class KeptKeys {
   std::optional<Block> take_for(const Note& note);
 
   const std::size_t max_bytes_;
-  std::unordered_map<KeyId, SecretBytes> keys_;
+  std::map<KeyId, SecretBytes> keys_;
   std::deque<KeyId> order_;  // as they came; some may have been taken
   std::deque<Note> notes_;
   std::size_t bytes_ = 0;

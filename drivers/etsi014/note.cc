@@ -62,6 +62,18 @@ Result<Note> read_note(std::string_view bytes) {
   return note;
 }
 
+std::string write_receipt(const BlockId& block) {
+  std::string out(1, kReceipt);
+  return out.append(block.bytes().begin(), block.bytes().end());
+}
+
+std::optional<BlockId> read_receipt(std::string_view bytes) {
+  if (bytes.size() != 1 + kIdBytes || bytes.front() != kReceipt) return std::nullopt;
+  BlockId::Bytes id;
+  std::ranges::copy(bytes.substr(1), id.begin());
+  return BlockId(id);
+}
+
 BlockId block_id_of(const Note& note) {
   return derived_block_id({"etsi014", std::to_string(note.key_bytes), ids_as_bytes(note)});
 }

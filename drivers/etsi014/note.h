@@ -1,13 +1,18 @@
-// What the leading end's driver tells its twin: of which keys, in which order, a block was made. Public.
+// What the two ends' drivers tell each other: of which keys, in which order, a block was made; and back, that this has
+// been dealt with. Public.
 //
-// Layout, integers big-endian:
+// Layout of a note, integers big-endian:
 //   u8  version, 1
 //   u32 bytes in each key
 //   u16 number of keys, 1 to kMaxNoteKeys
 //   16 bytes for each key: its ID
+// Layout of a receipt:
+//   u8  kReceipt
+//   16 bytes: the block's ID; all zero: everything that was told before
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +39,11 @@ struct Note {
 std::string write_note(const Note& note);
 // Takes any bytes. kInvalid: no note, or one that breaks a rule above.
 Result<Note> read_note(std::string_view bytes);
+
+inline constexpr char kReceipt = '\x81';
+std::string write_receipt(const BlockId& block);
+// Takes any bytes. Nothing: it is no receipt, and may be a note.
+std::optional<BlockId> read_receipt(std::string_view bytes);
 
 // The block's ID at both ends.
 BlockId block_id_of(const Note& note);

@@ -72,6 +72,16 @@ TEST(TwinNote, GivesABlockIdThatDependsOnAllOfIt) {
   EXPECT_NE(block_id_of(note), block_id_of(note_of(32, 2)));
 }
 
+TEST(TwinReceipt, IsToldFromANote) {
+  const BlockId id = block_id_of(note_of(32, 2));
+  EXPECT_EQ(read_receipt(write_receipt(id)), id);
+  EXPECT_FALSE(read_note(write_receipt(id)));
+  EXPECT_FALSE(read_receipt(write_note(note_of(64, 1))));
+  EXPECT_FALSE(read_receipt(write_receipt(id).substr(1)));
+  EXPECT_FALSE(read_receipt(write_receipt(id) + "x"));
+  EXPECT_FALSE(read_receipt(""));
+}
+
 TEST(TwinNote, ComesToAnEndForAnyBytes) {
   const auto seed = std::random_device()();
   SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -113,6 +113,12 @@ std::string ScriptedDevice::last_path() const {
   return last_path_;
 }
 
+int ScriptedDevice::count(const std::string& operation) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = counts_.find(operation);
+  return found == counts_.end() ? 0 : found->second;
+}
+
 std::string ScriptedDevice::last_body(const std::string& operation) const {
   const std::lock_guard lock(mutex_);
   return last_bodies_.at(operation);

@@ -91,6 +91,7 @@ class ScriptedDevice {
   std::uint16_t port() const { return tls_.port(); }
   std::size_t connections() const { return tls_.connections(); }
   int faults() const { return faults_; }
+  int count(const std::string& operation) const;  // of requests
   std::string last_path() const;
   // Of the last request of this kind.
   std::string last_body(const std::string& operation) const;
