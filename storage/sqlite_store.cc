@@ -136,7 +136,8 @@ Result<void> SqliteStore::prepare(const std::filesystem::path& file, SecretBytes
   quarantined_ = std::move(opened->quarantined);
   dropped_rows_ = opened->left_behind;
   for (const Quarantined& group : quarantined_) dropped_rows_ += group.rows;
-  behind_keyring_ = must_burn_ = opened->behind_keyring;
+  copy_of_epoch_ = opened->copy_of_epoch;
+  behind_keyring_ = copy_of_epoch_.has_value();
   durable_audit_ = opened->audit;
   return make_tables();
 }
@@ -158,7 +159,7 @@ Result<kms::Snapshot> SqliteStore::load_all() {
   snapshot.node = std::move(*node);
   self_ = snapshot.node.self;
   // The keyring has seen what came after this file: whoever put it back need not have said so.
-  if (must_burn_) snapshot.node.restored = true;
+  if (copy_of_epoch_) snapshot.node.restored = true;
   const Result<void> loaded = in_order([&] { return tables_->peers.load(snapshot); },    //
                                        [&] { return tables_->extents.load(snapshot); },  //
                                        [&] { return tables_->blocks.load(snapshot); },   //
@@ -195,7 +196,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
   sealing_->before_commit();
   if (Result<void> begun = begin_.run(); !begun) return give_up(begun.error(), false);
   const Result<void> applied =
-      in_order([&] { return apply(changes); }, [&] { return resealing_->step(); }, [&] { return put_head(); });
+      in_order([&] { return apply(changes); }, [&] { return resealing_->step(); }, [&] { return put_head(changes); });
   if (!applied) return give_up(applied.error(), false);
   if (Result<void> passed = pass(Failpoint::kStoreBeforeCommit, *database_); !passed) {
     return give_up(passed.error(), true);
@@ -207,7 +208,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
   }
   sealing_->after_commit();
   durable_audit_ = audit_->span();
-  if (changes.burned) must_burn_ = false;
+  if (changes.burned) copy_of_epoch_.reset();
   trouble_.clear();
   return checkpoint_when_due();
 }
@@ -225,8 +226,11 @@ CommitOutcome SqliteStore::checkpoint_when_due() {
   return CommitOutcome::kDurable;
 }
 
-Result<void> SqliteStore::put_head() {
-  return head_->put(sealing_->keyring().store_id(), sealing_->census(), tables_->names, audit_->span());
+// Until a commit burns it, a store that was put back says in its head that it is a copy of an earlier epoch.
+Result<void> SqliteStore::put_head(const Changes& changes) {
+  const EpochId now = sealing_->sealer().epoch();
+  const EpochId epoch = changes.burned ? now : copy_of_epoch_.value_or(now);
+  return head_->put(sealing_->keyring().store_id(), epoch, sealing_->census(), tables_->names, audit_->span());
 }
 
 CommitOutcome SqliteStore::latch(std::string why) {

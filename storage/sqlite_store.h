@@ -78,7 +78,7 @@ class SqliteStore final : public kms::Store {
   Result<void> apply(const kms::Changes& changes);
   Result<void> burn();
   Result<void> apply_outbox(const kms::Changes& changes);
-  Result<void> put_head();
+  Result<void> put_head(const kms::Changes& changes);
   kms::CommitOutcome give_up(const Error& why, bool at_commit);
   kms::CommitOutcome checkpoint_when_due();
   kms::CommitOutcome latch(std::string why);
@@ -96,8 +96,8 @@ class SqliteStore final : public kms::Store {
   std::vector<Quarantined> quarantined_;
   std::uint64_t dropped_rows_ = 0;  // with them
   bool behind_keyring_ = false;
-  bool must_burn_ = false;  // since it is behind, until a commit has done so
-  KmeId self_;              // as loaded: the audit log names it
+  std::optional<EpochId> copy_of_epoch_;  // since it is behind, until a commit has burned what it holds
+  KmeId self_;                            // as loaded: the audit log names it
   AuditSpan durable_audit_;
   std::uint64_t audit_bytes_ = kDefaultAuditBytes;
   std::vector<FilePlace> places_;  // of the store and its log

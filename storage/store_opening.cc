@@ -35,7 +35,7 @@ Result<void> count_and_compare(Database& database, const Head& head, OpenedStore
   Sealing& sealing = *opened.sealing;
   opened.audit = head.audit;
   if (Result<void> whole = AuditTable(database, head.audit).check_end(); !whole) return whole;
-  opened.behind_keyring = head.epoch < sealing.keyring().head_epoch();
+  if (head.epoch < sealing.keyring().head_epoch()) opened.copy_of_epoch = head.epoch;
   Names names(database);
   if (Result<void> loaded = names.load(); !loaded) return loaded;
   if (Result<void> counted = count_all_rows(database, sealing.census()); !counted) return counted;
@@ -68,7 +68,10 @@ Result<void> bring_up_to_date(Database& database, Found& found, OpenedStore& ope
   return {};
 }
 
-Result<void> put_head(Database& database, Sealing& sealing, const AuditSpan& audit) {
+// Of a store that was put back, the head goes on to say so: this start may end before anything is burned.
+Result<void> put_head(Database& database, OpenedStore& opened) {
+  Sealing& sealing = *opened.sealing;
+  const EpochId epoch = opened.copy_of_epoch.value_or(sealing.sealer().epoch());
   Names names(database);
   if (Result<void> loaded = names.load(); !loaded) return loaded;
   return HeadTable(database, sealing.sealer()).put(sealing.keyring().store_id(), sealing.census(), names, audit);
@@ -77,7 +80,7 @@ Result<void> put_head(Database& database, Sealing& sealing, const AuditSpan& aud
 Result<void> run_transaction(Database& database, Found& found, OpenedStore& opened) {
   if (Result<void> begun = database.execute("BEGIN IMMEDIATE"); !begun) return begun;
   if (Result<void> done = bring_up_to_date(database, found, opened); !done) return done;
-  if (Result<void> put = put_head(database, *opened.sealing, opened.audit); !put) return put;
+  if (Result<void> put = put_head(database, opened); !put) return put;
   if (at_failpoint(Failpoint::kStoreMigrate) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   return database.execute("COMMIT");
 }

@@ -6,6 +6,8 @@
 #include <fstream>
 
 #include "storage/head_table.h"
+#include "storage/kill_at_syscall.h"
+#include "storage/sqlite_log.h"
 #include "storage/store_bench.h"
 #include "storage/verify_store.h"
 
@@ -320,14 +322,77 @@ TEST_F(StoreTamperTest, DoesNotRunWithAnOldKeyring) {
   EXPECT_EQ(rows_of(*open(), "KME-B"), kRowsOfAPeer);
 }
 
-TEST_F(StoreTamperTest, KnowsAnOldCopyOfItself) {
+// --- the whole file put back
+
+Changes burning() {
+  Changes changes;
+  changes.burned = true;
+  changes.node = sample_node();
+  changes.node->restored = false;
+  return changes;
+}
+
+TEST_F(StoreTamperTest, KnowsAnOldCopyOfItselfUntilACommitHasBurnedIt) {
   fill();
+  sql("UPDATE node SET restored = 0");
   copy_store();
   commit(*open(), later_changes());
   std::filesystem::rename(copy_, file_);
   EXPECT_TRUE(verify().behind_keyring);
-  EXPECT_TRUE(open()->is_behind_keyring());
-  EXPECT_FALSE(open()->is_behind_keyring()) << "from then on it is the store";
+  for (int start = 0; start < 3; ++start) {
+    SCOPED_TRACE("start " + std::to_string(start));
+    std::unique_ptr<SqliteStore> store = open();
+    EXPECT_TRUE(store->is_behind_keyring());
+    EXPECT_TRUE(store->load_all()->node.restored);
+    if (start == 1) commit(*store, {});  // which burns nothing
+    store.reset();
+    sql("UPDATE node SET restored = 0");  // whoever put the file back can do this, too
+    EXPECT_TRUE(verify().behind_keyring);
+  }
+  std::unique_ptr<SqliteStore> store = open();
+  commit(*store, burning());
+  EXPECT_FALSE(store->load_all()->node.restored);
+  store.reset();
+  store = open();
+  EXPECT_FALSE(store->is_behind_keyring()) << "from then on it is the store";
+  EXPECT_FALSE(store->load_all()->node.restored);
+}
+
+// However early a start dies, the next one knows that the store was put back.
+TEST_F(StoreTamperTest, KnowsAnOldCopyAfterAKillAtEachStepUpToTheCommitThatBurns) {
+  fill();
+  sql("UPDATE node SET restored = 0");
+  copy_store();
+  Changes given;
+  given.dropped_assignments = {{kme("KME-B"), 1}};
+  commit(*open(), std::move(given));
+  const std::filesystem::path model = folder_.path() / "model", run = folder_.path() / "run";
+  std::filesystem::create_directory(model);
+  std::filesystem::rename(copy_, model / "store");
+  std::filesystem::rename(keyring_beside(file_), model / "keyring");
+  const auto start_and_burn = [&run] {
+    const auto store = SqliteStore::open(run / "store", bits(32, 1));
+    return store && (*store)->load_all()->node.restored && (*store)->commit(burning()) == CommitOutcome::kDurable ? 0
+                                                                                                                  : 2;
+  };
+  int marked = 0, burned = 0;
+  for (int nth = 1;; ++nth) {
+    SCOPED_TRACE("killed before change " + std::to_string(nth));
+    std::filesystem::remove_all(run);
+    std::filesystem::copy(model, run);
+    const Killed killed = kill_at_syscall(nth, start_and_burn);
+    ASSERT_NE(killed, Killed::kNotPossible) << "this test needs ptrace";
+    const auto store = SqliteStore::open(run / "store", bits(32, 1));
+    ASSERT_TRUE(store) << store.error().text;
+    ++((*store)->load_all()->node.restored ? marked : burned);
+    kms::Needs needs;
+    needs.assignments.insert({kme("KME-B"), 1});
+    const bool there = !(*store)->load(needs)->assignments.empty();
+    ASSERT_TRUE((*store)->load_all()->node.restored || !there) << "it would be given out again";
+    if (killed == Killed::kNot) break;
+  }
+  EXPECT_GT(marked, 20);
+  EXPECT_GT(burned, 0);
 }
 
 }  // namespace
