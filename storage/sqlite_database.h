@@ -22,7 +22,7 @@ namespace qkms::storage {
 // Whether a stopped SQL text was in the middle of something is for the caller to find out: in_transaction().
 class Database {
  public:
-  // The file must exist; an empty one is a new database.
+  // The file must exist; an empty one is a new database. Triggers and views do nothing.
   static Result<std::unique_ptr<Database>> open(const std::filesystem::path& file);
 
   Result<void> execute(const char* sql);

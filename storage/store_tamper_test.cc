@@ -395,5 +395,38 @@ TEST_F(StoreTamperTest, KnowsAnOldCopyAfterAKillAtEachStepUpToTheCommitThatBurns
   EXPECT_GT(burned, 0);
 }
 
+// --- what is not sealed
+
+// The tables' text says what a statement does: a trigger could keep a row, a table without its key could hold one
+// twice.
+TEST_F(StoreTamperTest, DoesNotRunWithASchemaThatIsNotItsOwn) {
+  for (const char* change : {
+           "CREATE TRIGGER t BEFORE DELETE ON assignment BEGIN SELECT RAISE(IGNORE); END",
+           "CREATE VIEW v AS SELECT * FROM assignment",
+           "CREATE INDEX i ON assignment (expires_at)",
+           "CREATE TABLE other (a)",
+           "DROP TABLE seen_block",
+           "ALTER TABLE name ADD COLUMN x INTEGER",
+           "CREATE TABLE a AS SELECT * FROM assignment; DROP TABLE assignment; ALTER TABLE a RENAME TO assignment",
+       }) {
+    SCOPED_TRACE(change);
+    start_anew();
+    sql(change);
+    const auto verified = verify_store(file_, {}, bits(32, 1));
+    EXPECT_TRUE(!verified && verified.error().code == ErrorCode::kCorrupt);
+    EXPECT_EQ(refusal("its schema is not"), ErrorCode::kCorrupt);
+  }
+}
+
+TEST_F(StoreTamperTest, RunsNoTriggerAndReadsNoView) {
+  fill();
+  sql("CREATE TRIGGER t BEFORE DELETE ON outbox BEGIN SELECT RAISE(IGNORE); END; CREATE VIEW v AS SELECT 1;"
+      "DELETE FROM outbox");
+  const std::unique_ptr<Database> database = Database::open(file_).value();
+  EXPECT_EQ(*database->query_number("SELECT count(*) FROM outbox"), 0);
+  EXPECT_FALSE(database->query_number("SELECT * FROM v"));
+  EXPECT_FALSE(database->execute("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = NULL WHERE name = 'v'"));
+}
+
 }  // namespace
 }  // namespace qkms::storage
