@@ -249,7 +249,7 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return changes.node ? t.node.put(*changes.node) : Result<void>{}; },
       [&] { return each(changes.put_peers, [&](const auto& row) { return t.peers.put(row); }); },
       [&] { return each(changes.new_extents, [&](const auto& e) { return t.extents.add(e.first, e.second); }); },
-      [&] { return each(changes.moved_extents, [&](const auto& row) { return t.extents.move(row); }); },
+      [&] { return move_extents(changes); },
       [&] { return each(changes.dropped_extents, [&](const auto& key) { return t.extents.drop(key); }); },
       [&] { return each(changes.new_blocks, [&](const auto& row) { return t.blocks.add(row); }); },
       [&] { return each(changes.dropped_blocks, [&](const auto& b) { return t.blocks.drop(b.first, b.second); }); },
@@ -257,6 +257,16 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return each(changes.put_assignments, [&](const auto& row) { return t.assignments.put(row); }); },
       [&] { return each(changes.dropped_assignments, [&](const auto& id) { return t.assignments.drop(id); }); },
       [&] { return apply_outbox(changes); }, [&] { return audit_->append(self_, changes.audit); });
+}
+
+// What would be lost otherwise is how much of an extent is used. A batch that burns may have moved what it burns.
+Result<void> SqliteStore::move_extents(const Changes& changes) {
+  return each(changes.moved_extents, [&](const kms::ExtentRow& row) -> Result<void> {
+    const Result<bool> moved = tables_->extents.move(row);
+    if (!moved) return std::unexpected(moved.error());
+    if (*moved || changes.burned) return {};
+    return fail(ErrorCode::kInternal, "an extent that is to move is not stored");
+  });
 }
 
 Result<void> SqliteStore::burn() {

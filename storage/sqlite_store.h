@@ -77,6 +77,7 @@ class SqliteStore final : public kms::Store {
   Result<void> make_tables();
   Result<void> apply(const kms::Changes& changes);
   Result<void> burn();
+  Result<void> move_extents(const kms::Changes& changes);
   Result<void> apply_outbox(const kms::Changes& changes);
   Result<void> put_head(const kms::Changes& changes);
   kms::CommitOutcome give_up(const Error& why, bool at_commit);

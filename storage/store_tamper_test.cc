@@ -428,5 +428,28 @@ TEST_F(StoreTamperTest, RunsNoTriggerAndReadsNoView) {
   EXPECT_FALSE(database->execute("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = NULL WHERE name = 'v'"));
 }
 
+// Rows are found by numbers that stand in no seal: each must mean one thing.
+TEST_F(StoreTamperTest, DoesNotRunWithNumbersThatItNeverGives) {
+  for (const char* change : {
+           "INSERT INTO name SELECT -number, text FROM name WHERE text = 'KME-B'",
+           "INSERT INTO name SELECT number + 100, text FROM name WHERE text = 'KME-B'",
+           "INSERT INTO name VALUES (0, 'new')",
+           "INSERT INTO name VALUES (-1, 'new')",
+           "INSERT INTO name VALUES (9223372036854775807, 'new')",
+           "UPDATE block SET number = 9223372036854775807 WHERE number = 4",
+           "UPDATE block SET number = -9223372036854775807 WHERE number = 1",
+           "UPDATE block SET block = (SELECT block FROM block WHERE number = 2) WHERE number = 1",
+           "INSERT INTO seen_block VALUES (1, 9223372036854775807, zeroblob(16))",
+           "INSERT INTO seen_block VALUES (1, -9223372036854775807, zeroblob(16))",
+       }) {
+    SCOPED_TRACE(change);
+    start_anew();
+    sql(change);
+    const auto verified = verify_store(file_, {}, bits(32, 1));
+    EXPECT_TRUE(!verified && verified.error().code == ErrorCode::kCorrupt);
+    EXPECT_EQ(refusal("is not as this store writes it"), ErrorCode::kCorrupt);
+  }
+}
+
 }  // namespace
 }  // namespace qkms::storage
