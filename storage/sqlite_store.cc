@@ -309,11 +309,6 @@ Result<AuditPage> SqliteStore::read_audit(std::uint64_t first, std::size_t bytes
   return audit_->read(first, bytes);
 }
 
-Result<std::uint64_t> SqliteStore::verify_audit() {
-  if (latched_) return latched_error();
-  return audit_->verify();
-}
-
 Result<std::unique_ptr<StoreBackup>> SqliteStore::begin_backup(const std::filesystem::path& file) {
   if (latched_) return latched_error();
   return StoreBackup::begin(*database_, file);

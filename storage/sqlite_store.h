@@ -57,7 +57,6 @@ class SqliteStore final : public kms::Store {
   // The audit log: see AuditTable.
   void keep_audit_bytes(std::uint64_t bytes);
   Result<AuditPage> read_audit(std::uint64_t first, std::size_t bytes);
-  Result<std::uint64_t> verify_audit();
 
   // A copy of it while it is open: see StoreBackup.
   Result<std::unique_ptr<StoreBackup>> begin_backup(const std::filesystem::path& file);

@@ -34,7 +34,7 @@ Result<KnownStore> find_keyring(Database& database, std::int64_t version, const 
 Result<void> count_and_compare(Database& database, const Head& head, OpenedStore& opened) {
   Sealing& sealing = *opened.sealing;
   opened.audit = head.audit;
-  if (Result<void> whole = AuditTable(database, head.audit).check_end(); !whole) return whole;
+  if (Result<void> whole = AuditTable(database, head.audit).check_ends(); !whole) return whole;
   if (head.epoch < sealing.keyring().head_epoch()) opened.copy_of_epoch = head.epoch;
   Names names(database);
   if (Result<void> loaded = names.load(); !loaded) return loaded;
@@ -74,7 +74,8 @@ Result<void> put_head(Database& database, OpenedStore& opened) {
   const EpochId epoch = opened.copy_of_epoch.value_or(sealing.sealer().epoch());
   Names names(database);
   if (Result<void> loaded = names.load(); !loaded) return loaded;
-  return HeadTable(database, sealing.sealer()).put(sealing.keyring().store_id(), sealing.census(), names, audit);
+  return HeadTable(database, sealing.sealer())
+      .put(sealing.keyring().store_id(), epoch, sealing.census(), names, opened.audit);
 }
 
 Result<void> run_transaction(Database& database, Found& found, OpenedStore& opened) {
