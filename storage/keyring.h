@@ -40,8 +40,11 @@ class Keyring {
   Result<void> destroy(const std::set<EpochId>& epochs, EpochId head_epoch);
 
   // The file is wrapped under this one from now on, and what was wrapped under the old one is overwritten. kInvalid: it
-  // is the same. After an error the old one stays.
+  // is the same. After an error the old one stays, unless master_key_in_doubt(): then the file in place is wrapped
+  // under the new one, and the keyring goes on with that, but a power cut may bring the old file back. The text says
+  // so. The next writing that succeeds ends the doubt, and so does asking again.
   Result<void> change_master_key(SecretBytes master_key);
+  bool master_key_in_doubt() const { return in_doubt_; }
 
   // Null when the key was destroyed, or never was.
   const SecretBytes* key_of(EpochId epoch) const;
@@ -66,6 +69,7 @@ class Keyring {
   SecretBytes census_key_, root_key_;
   EpochId last_epoch_ = 0;
   EpochId head_epoch_ = 0;
+  bool in_doubt_ = false;
   std::map<EpochId, SecretBytes> keys_;
 };
 

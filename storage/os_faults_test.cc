@@ -130,6 +130,57 @@ TEST_F(OsFaultsTest, LeavesTheStoreWholeWhicheverCallFails) {
 
 // --- the master key
 
+TEST_F(OsFaultsTest, SaysWhichMasterKeyIsInForceWhicheverCallFails) {
+  int refused = 0, in_doubt = 0;
+  for (std::uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE("call " + std::to_string(nth));
+    start_anew();
+    auto store = open().value();
+    ASSERT_EQ(store->commit(rows(1)), CommitOutcome::kDurable);
+    faults_.arm(nth, HowLong::kOnce, EIO);
+    const Result<void> changed = store->change_master_key(bits(32, 2));
+    faults_.disarm();
+    const bool old_opens = Keyring::read(ring_, bits(32, 1)).has_value();
+    const bool new_opens = Keyring::read(ring_, bits(32, 2)).has_value();
+    EXPECT_NE(old_opens, new_opens);
+    if (!changed && old_opens) {
+      ++refused;
+      EXPECT_THAT(changed.error().text, Not(HasSubstr("either")));
+    } else if (!changed) {
+      ++in_doubt;
+      EXPECT_THAT(changed.error().text, HasSubstr("either of the two master keys may be in force: keep both"));
+    } else {
+      EXPECT_TRUE(new_opens);
+    }
+    // It goes on under what is in the file, and whoever asks again is told the truth.
+    ASSERT_EQ(store->commit(rows(2)), CommitOutcome::kDurable);
+    EXPECT_EQ(Keyring::read(ring_, bits(32, 2)).has_value(), new_opens);
+    EXPECT_EQ(store->change_master_key(bits(32, 2)).has_value(), old_opens);
+    store.reset();
+    EXPECT_TRUE(open(2));
+    if (!faults_.hit()) break;
+  }
+  EXPECT_GT(refused, 2);
+  EXPECT_GT(in_doubt, 0);
+}
+
+// As long as it is in doubt, asking again is the way out.
+TEST_F(OsFaultsTest, TakesAMasterKeyThatIsInDoubtASecondTime) {
+  start_anew();
+  const auto ring = Keyring::create(ring_, bits(32, 1)).value();
+  ASSERT_TRUE(ring->begin_epoch());
+  std::uint64_t nth = 1;
+  for (;; ++nth) {
+    faults_.arm(nth, HowLong::kOnce, EIO);
+    const Result<void> changed = ring->change_master_key(bits(32, 2));
+    faults_.disarm();
+    ASSERT_FALSE(changed) << "no call left it in doubt";
+    if (Keyring::read(ring_, bits(32, 2))) break;
+  }
+  EXPECT_TRUE(ring->change_master_key(bits(32, 2)));
+  EXPECT_EQ(ring->change_master_key(bits(32, 2)).error().code, ErrorCode::kInvalid);
+}
+
 // --- files that are replaced
 
 // --- backups

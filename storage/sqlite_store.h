@@ -61,8 +61,9 @@ class SqliteStore final : public kms::Store {
   // A copy of it while it is open: see StoreBackup.
   Result<std::unique_ptr<StoreBackup>> begin_backup(const std::filesystem::path& file);
   // From now on the keyring is wrapped under this one, kMasterKeyBytes long; durable on return. Rows stay as they are.
-  // kInvalid: it is the one in use. After an error the old one stays in use.
+  // Errors: see Keyring::change_master_key().
   Result<void> change_master_key(SecretBytes master_key);
+  bool master_key_in_doubt() const { return sealing_->keyring().master_key_in_doubt(); }
 
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
   Result<void> limit_pages(std::uint32_t pages);
