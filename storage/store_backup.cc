@@ -32,6 +32,19 @@ Result<void> sync_file(const std::filesystem::path& file) {
   return {};
 }
 
+bool is_there(const std::filesystem::path& file) {
+  struct stat status{};
+  return ::lstat(file.c_str(), &status) == 0;
+}
+
+// Makes room for a new database: also of the logs that an attempt which was killed left. SQLite would take them for
+// those of the new one.
+void remove_with_logs(const std::filesystem::path& file) {
+  std::error_code ignored;
+  for (const char* suffix : {"", "-wal", "-journal", "-shm"})
+    std::filesystem::remove(with_suffix(file, suffix), ignored);
+}
+
 // A name that is not there is no error.
 Result<void> move_if_there(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (::rename(from.c_str(), to.c_str()) == 0 || errno == ENOENT) return {};
@@ -43,7 +56,7 @@ Result<void> copy_aside(const std::filesystem::path& from, const std::filesystem
   if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(from, error))) {
     return fail(ErrorCode::kNotFound, "there is no backup " + from.string());
   }
-  std::filesystem::remove(to, error);
+  remove_with_logs(to);
   if (Result<void> made = make_empty(to); !made) return made;
   std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, error);
   if (error) return fail(ErrorCode::kIo, "cannot copy " + from.string() + ": " + error.message());
@@ -80,7 +93,7 @@ Result<std::unique_ptr<StoreBackup>> StoreBackup::begin(Database& from, const st
   std::unique_ptr<StoreBackup> backup(new StoreBackup(file));
   std::error_code ignored;
   if (std::filesystem::exists(file, ignored)) return fail(ErrorCode::kInvalid, file.string() + " is there already");
-  std::filesystem::remove(backup->aside_, ignored);
+  remove_with_logs(backup->aside_);
   if (Result<void> made = make_empty(backup->aside_); !made) return std::unexpected(made.error());
   Result<std::unique_ptr<Database>> copy = Database::open(backup->aside_);
   if (!copy) return std::unexpected(copy.error());
@@ -111,20 +124,14 @@ Result<void> StoreBackup::put_in_place() {
 Result<void> restore_store(const std::filesystem::path& backup, const std::filesystem::path& store) {
   const Result<StoreLock> lock = StoreLock::acquire(store);
   if (!lock) return std::unexpected(lock.error());
-  const std::filesystem::path aside = with_suffix(store, ".new"), before = with_suffix(store, ".before-restore");
+  const std::filesystem::path aside = with_suffix(store, ".new");
   if (Result<void> copied = copy_aside(backup, aside); !copied) return copied;
   if (Result<void> marked = mark_as_restored(aside); !marked) {
-    std::error_code ignored;
-    std::filesystem::remove(aside, ignored);
+    remove_with_logs(aside);
     return fail(marked.error().code, "cannot restore " + backup.string() + ": " + marked.error().text);
   }
   if (Result<void> synced = sync_file(aside); !synced) return synced;
-  // The old store goes before its log: a log without its store is refused by every start, and so is no store at all, as
-  // long as the keyring says that there was one.
-  std::error_code ignored;
-  std::filesystem::remove(log_of(before), ignored);
-  if (Result<void> moved = move_if_there(store, before); !moved) return moved;
-  if (Result<void> moved = move_if_there(log_of(store), log_of(before)); !moved) return moved;
+  if (Result<void> moved = move_away(store); !moved) return moved;
   if (Result<void> moved = move_if_there(aside, store); !moved) return moved;
   return sync_folder_of(store);
 }

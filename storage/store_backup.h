@@ -36,9 +36,9 @@ class StoreBackup {
 };
 
 // Puts a copy of a store in the place of `store`, marked as restored: at its next start the KME burns all that it
-// holds. The store that was there is moved to <store>.before-restore. kClosed: somebody uses the store. kInvalid:
-// `backup` is no store that this build knows. Until the last step a crash leaves the old store, or one that no daemon
-// starts with.
+// holds. The store that was there is moved to <store>.before-restore, or -2, -3 … of it. kClosed: somebody uses the
+// store. kInvalid: `backup` is no store that this build knows. Until the last step a crash leaves the old store, or one
+// that no daemon starts with.
 Result<void> restore_store(const std::filesystem::path& backup, const std::filesystem::path& store);
 
 }  // namespace qkms::storage
