@@ -451,5 +451,24 @@ TEST_F(StoreTamperTest, DoesNotRunWithNumbersThatItNeverGives) {
   }
 }
 
+// The time of expiry is believed when the row opens: a flipped bit in the first record must not keep all the others.
+TEST_F(StoreTamperTest, LetsOthersExpireBehindARecordWhoseTimeIsWrong) {
+  Changes changes = sample_changes();
+  for (std::uint64_t record = 3; record <= 9; ++record)
+    changes.put_assignments.push_back(sample_assignment("KME-B", record));
+  changes.put_assignments.push_back(sample_assignment("KME-B", 10, 9000));
+  changes.put_assignments.push_back(sample_assignment("KME-B", 11));
+  commit(*open(), std::move(changes));
+  sql("UPDATE assignment SET expires_at = expires_at | (1 << 60) WHERE record = 1 AND issuer = (SELECT number FROM "
+      "name WHERE text = 'KME-B')");
+  const auto store = open();
+  kms::Needs needs;
+  needs.expired_at = 5000;
+  const kms::Loaded loaded = store->load(needs).value();
+  EXPECT_EQ(std::ranges::count(loaded.expired, kme("KME-B"), &kms::AssignmentId::issuer), 8) << "records 2 to 9";
+  EXPECT_EQ(loaded.unreadable, 1U);
+  EXPECT_EQ(store->load(needs)->unreadable, 0U) << "counted once";
+}
+
 }  // namespace
 }  // namespace qkms::storage
