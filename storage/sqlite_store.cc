@@ -108,8 +108,11 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   if (!lock) return std::unexpected(lock.error());
   if (at_failpoint(Failpoint::kStoreOpen) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
+  std::error_code ignored;
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
+  // Until it is settled, a log that is there stays as it is, whatever becomes of this opening.
+  if (std::filesystem::exists(log_of(file), ignored)) (*database)->leave_log();
   std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(*lock), std::move(*database)));
   if (Result<void> prepared = store->prepare(file, std::move(master_key), settings); !prepared) {
     return about(file, prepared.error());

@@ -120,6 +120,7 @@ Result<OpenedStore> open_store(Database& database, const std::filesystem::path& 
   if (database.read_only()) return fail(ErrorCode::kIo, "it cannot be written to");
   // Now that SQLite holds the file's lock, and before anybody acts upon what was read: keys are destroyed below.
   if (Result<void> settled = settle_log(store); !settled) return std::unexpected(settled.error());
+  database.take_log_in();
   Found found{.version = *version, .format1 = {}, .head = {}};
   if (*version == 1) {
     Result<Format1> keys = Format1::read_keys(database, master_key);  // before a keyring is made for a wrong one

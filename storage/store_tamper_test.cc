@@ -470,5 +470,46 @@ TEST_F(StoreTamperTest, LetsOthersExpireBehindARecordWhoseTimeIsWrong) {
   EXPECT_EQ(store->load(needs)->unreadable, 0U) << "counted once";
 }
 
+// --- refused, verified: left as it is
+
+class LeftAsItIs : public StoreTamperTest {
+ protected:
+  // Whoever wrote last did not close: there is a log that nobody settled.
+  void leave_a_log(const char* text) {
+    const std::unique_ptr<Database> database = Database::open(file_).value();
+    database->leave_log();
+    ASSERT_TRUE(database->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL"));
+    ASSERT_TRUE(database->execute(text));
+  }
+  static std::string content(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+};
+
+TEST_F(LeftAsItIs, WhenItIsOfANewerVersionAndHasALog) {
+  fill();
+  sql("PRAGMA user_version = 3");
+  leave_a_log("CREATE TABLE from_the_future (a)");
+  const std::string store = content(file_), log = content(log_of(file_));
+  ASSERT_GT(log.size(), 1000U);
+  EXPECT_EQ(refusal("by a newer qkms"), ErrorCode::kInvalid);
+  EXPECT_EQ(verify_store(file_, {}, bits(32, 1)).error().code, ErrorCode::kInvalid);
+  EXPECT_TRUE(content(file_) == store);
+  EXPECT_TRUE(content(log_of(file_)) == log);
+}
+
+TEST_F(LeftAsItIs, WhenItIsVerifiedAndHasALog) {
+  fill();
+  leave_a_log("UPDATE node SET restored = 0");
+  const std::string store = content(file_), log = content(log_of(file_));
+  ASSERT_GT(log.size(), 1000U);
+  EXPECT_TRUE(verify().sound());
+  EXPECT_TRUE(content(file_) == store);
+  EXPECT_TRUE(content(log_of(file_)) == log);
+  EXPECT_FALSE(open()->load_all()->node.restored);
+  EXPECT_EQ(content(log_of(file_)), "") << "an opening settles it and takes it in";
+}
+
 }  // namespace
 }  // namespace qkms::storage

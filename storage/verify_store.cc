@@ -5,6 +5,7 @@
 
 #include "storage/sealed_walk.h"
 #include "storage/sqlite_audit.h"
+#include "storage/sqlite_log.h"
 #include "storage/sqlite_schema.h"
 #include "storage/sqlite_store.h"
 
@@ -76,6 +77,7 @@ Result<VerifyReport> verify_store(const std::filesystem::path& store, const std:
   if (!lock) return std::unexpected(lock.error());
   Result<std::unique_ptr<Database>> database = Database::open(store);
   if (!database) return std::unexpected(database.error());
+  if (std::filesystem::exists(log_of(store), ignored)) (*database)->leave_log();
   if (Result<void> current = expect_current_format(**database, store); !current) {
     return std::unexpected(current.error());
   }

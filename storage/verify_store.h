@@ -1,5 +1,5 @@
 // Says whether a store that nobody uses is sound: its head and keyring fit, the census adds up, and every row opens.
-// Changes nothing in it (but a write-ahead log that a crash left is brought into the file, as at every opening).
+// Changes nothing in it, nor in a write-ahead log that a crash left beside it.
 #pragma once
 
 #include <filesystem>
