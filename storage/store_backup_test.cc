@@ -186,6 +186,37 @@ TEST_F(StoreBackupTest, TakesNothingInOfAnAttemptThatDied) {
   EXPECT_EQ(snapshot->node.record_limit, sample_node().record_limit);
 }
 
+// Step 3 of docs/operations/restore.md.
+TEST_F(StoreBackupTest, IsSoundOnceItIsMarkedAsRestored) {
+  auto store = open();
+  fill(*store);
+  store.reset();
+  std::filesystem::copy_file(file_, copy_);
+  store = open();  // another epoch; the one of the copy goes with its rows
+  Changes changes;
+  changes.burned = true;
+  changes.put_peers.push_back(sample_peer("KME-B", 9));
+  ASSERT_EQ(store->commit(std::move(changes)), CommitOutcome::kDurable);
+  store.reset();
+  std::filesystem::copy_file(copy_, file_, std::filesystem::copy_options::overwrite_existing);
+  EXPECT_FALSE(verify_store(file_, {}, bits(32, 1))->sound()) << "nobody said that it was put back";
+  ASSERT_TRUE(restore_store(copy_, file_));
+  const VerifyReport report = verify_store(file_, {}, bits(32, 1)).value();
+  EXPECT_TRUE(report.behind_keyring);
+  EXPECT_TRUE(report.marked_as_restored);
+  EXPECT_EQ(report.discrepancies.size(), 1U);
+  std::uint64_t unreadable = 0, destroyed = 0;
+  for (const VerifyReport::Table& table : report.tables) {
+    unreadable += table.unreadable;
+    destroyed += table.destroyed;
+  }
+  EXPECT_EQ(destroyed, kRecords + 401) << "all but the node's own";
+  EXPECT_EQ(unreadable, destroyed);
+  EXPECT_TRUE(report.sound());
+  ASSERT_TRUE(Database::open(file_).value()->execute("DELETE FROM assignment WHERE record = 2"));
+  EXPECT_FALSE(verify_store(file_, {}, bits(32, 1))->sound()) << "tampered with";
+}
+
 TEST_F(StoreBackupTest, IsFoundToBeOldByTheKeyringEvenIfNobodySaysSo) {
   auto store = open();
   fill(*store);
