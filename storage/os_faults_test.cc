@@ -183,6 +183,35 @@ TEST_F(OsFaultsTest, TakesAMasterKeyThatIsInDoubtASecondTime) {
 
 // --- files that are replaced
 
+TEST_F(OsFaultsTest, LeavesNothingOfAReplacementThatFailed) {
+  start_anew();
+  const std::string before(100, 'b'), after(200, 'a');
+  const auto bytes = [](const std::string& text) {
+    return std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+  };
+  for (std::uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE("call " + std::to_string(nth));
+    ASSERT_TRUE(replace_file(ring_, bytes(before)));
+    faults_.arm(nth, HowLong::kOnce, ENOSPC);
+    const Result<void> replaced = replace_file(ring_, bytes(after));
+    faults_.disarm();
+    EXPECT_FALSE(std::filesystem::exists(ring_.string() + ".new"));
+    EXPECT_TRUE(content(ring_) == after || (!replaced && content(ring_) == before));
+    if (!faults_.hit()) break;
+  }
+}
+
+TEST_F(OsFaultsTest, OverwritesWhatAProcessThatDiedLeftAside) {
+  start_anew();
+  const std::filesystem::path aside = ring_.string() + ".new";
+  std::ofstream(aside) << std::string(300, 's');
+  const FileDescriptor left(::open(aside.c_str(), O_RDONLY));
+  ASSERT_TRUE(replace_file(ring_, std::vector<std::uint8_t>(10, 1)));
+  std::string found(300, '?');
+  EXPECT_EQ(::pread(left.get(), found.data(), found.size(), 0), 300);
+  EXPECT_EQ(found, std::string(300, '\0'));
+}
+
 // --- backups
 
 }  // namespace
