@@ -214,5 +214,40 @@ TEST_F(OsFaultsTest, OverwritesWhatAProcessThatDiedLeftAside) {
 
 // --- backups
 
+// A sync takes as long as the copy is large.
+TEST_F(OsFaultsTest, SyncsABackupOnAnotherThread) {
+  start_anew();
+  const auto store = open().value();
+  ASSERT_EQ(store->commit(rows(1)), CommitOutcome::kDurable);
+  const std::filesystem::path copy = work_ / "copy";
+  const auto backup = store->begin_backup(copy).value();
+  const std::uint64_t before = OsFaults::syncs_of_this_thread();
+  while (!backup->step().value()) EXPECT_EQ(OsFaults::syncs_of_this_thread(), before);
+  EXPECT_EQ(OsFaults::syncs_of_this_thread(), before);
+  EXPECT_TRUE(std::filesystem::exists(copy));
+}
+
+TEST_F(OsFaultsTest, SaysThatABackupCouldNotBeSynced) {
+  start_anew();
+  const auto store = open().value();
+  ASSERT_EQ(store->commit(rows(1)), CommitOutcome::kDurable);
+  const std::filesystem::path copy = work_ / "copy";
+  std::uint64_t failed = 0;
+  for (std::uint64_t nth = 1;; ++nth) {
+    auto backup = store->begin_backup(copy).value();
+    faults_.arm(nth, HowLong::kOnce, EIO);
+    Result<bool> done = false;
+    while (done && !*done) done = backup->step();
+    faults_.disarm();
+    backup.reset();
+    EXPECT_FALSE(std::filesystem::exists(copy.string() + ".new"));
+    if (!faults_.hit()) break;
+    EXPECT_FALSE(done);
+    ++failed;
+    std::filesystem::remove(copy);
+  }
+  EXPECT_EQ(failed, 3U) << "the file, its name, its folder";
+}
+
 }  // namespace
 }  // namespace qkms::storage
