@@ -13,9 +13,9 @@
 
 namespace qkms::storage {
 
-// Operation: begin(), then step() until it says true; between two steps the store may commit, and what it commits is in
-// the copy. Concurrency: the thread of the store; the sync at the end has a thread of its own. Going away before the
-// end removes what there is of the copy.
+// Operation: begin(), then step() until it says true; between two steps the store may commit: that is in the copy, too,
+// unless all is copied by then. Concurrency: the thread of the store; the sync at the end has a thread of its own.
+// Going away before the end removes what there is of the copy.
 class StoreBackup {
  public:
   // Into `file`, which must not be there yet; mode 0600. `from` must outlive this.
