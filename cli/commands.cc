@@ -168,7 +168,8 @@ Result<void> restore(const Arguments& arguments) {
   if (auto restored = storage::restore_store(arguments.one("--from"), store); !restored) return restored;
   fmt::print(
       "{}: restored. At its next start the KME burns the keys that are in it, and every pair starts afresh.\n"
-      "The store that was there is {}.before-restore: delete it when all is well, its keys are old too.\n",
+      "The store that was there is {}.before-restore (or -2, -3, if that was taken): delete it when all is well, its "
+      "keys are old too.\n",
       store.string(), store.string());
   return {};
 }

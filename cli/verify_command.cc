@@ -12,7 +12,9 @@ namespace {
 
 void print(const storage::VerifyReport& report) {
   for (const auto& table : report.tables) {
-    fmt::print("{:<12} {:>9} rows, {} of them do not open\n", table.name, table.rows, table.unreadable);
+    fmt::print("{:<12} {:>9} rows, {} of them do not open", table.name, table.rows, table.unreadable);
+    if (table.destroyed > 0) fmt::print("; the keys of {} are destroyed", table.destroyed);
+    fmt::print("\n");
   }
   for (const auto& found : report.discrepancies) {
     fmt::print("{}: {}\n", found.name.empty() ? "this KME's own rows" : found.name, found.why);
@@ -23,6 +25,8 @@ void print(const storage::VerifyReport& report) {
     fmt::print("{}\n", report.audit_records.error().text);
   }
   if (report.behind_keyring) fmt::print("the store is an old copy: its keyring has seen a later one\n");
+  if (report.marked_as_restored)
+    fmt::print("it is marked as restored: all that it holds is burned at the next start\n");
 }
 
 Result<void> verify(const Arguments& arguments) {

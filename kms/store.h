@@ -28,7 +28,7 @@ struct Snapshot {
   std::vector<BlockRow> blocks;        // in the order they came
   std::vector<OutboxRow> outbox;       // by peer, then sequence
   std::vector<SeenBlock> seen_blocks;  // by link, oldest first, at most kSeenBlocksPerLink per link
-  std::uint64_t unreadable = 0;  // rows that failed their check and were left out; they stay in the store as they are
+  std::uint64_t unreadable = 0;  // rows that failed their check and were left out; the store drops them when it likes
 };
 
 // How many block IDs per link are remembered after the block itself is gone, to notice repetitions. Stores may forget
@@ -50,8 +50,8 @@ struct Needs {
 };
 inline constexpr std::size_t kExpiryBatch = 256;
 
-// What was there of it. A row that fails its check is left out, counted in `unreadable`, and stays in the store as it
-// is.
+// What was there of it. A row that fails its check is left out, counted in `unreadable`, and stays in the store until
+// it is replaced or the store drops it.
 struct Loaded {
   std::map<ExtentKey, SecretBytes> extent_bits;
   std::map<AssignmentId, Assignment> assignments;  // those asked for and those found expired
@@ -65,7 +65,7 @@ struct Changes {
   std::optional<NodeRow> node;
   std::vector<PeerRow> put_peers;
   std::vector<std::pair<ExtentRow, SecretBytes>> new_extents;
-  std::vector<ExtentRow> moved_extents;  // new owner or front; the bits stay
+  std::vector<ExtentRow> moved_extents;  // new owner or front; the bits stay. Fails if it is not there nor `burned`
   std::vector<ExtentKey> dropped_extents;
   std::vector<BlockRow> new_blocks;
   std::vector<std::pair<LinkId, BlockId>> dropped_blocks;

@@ -80,20 +80,10 @@ ClockKeeper::Seen ClockKeeper::look(Reading now) {
   return seen;
 }
 
-// Written aside and renamed: a crash leaves the time before or this one.
+// A crash leaves the time before or this one.
 Result<void> ClockKeeper::keep(std::int64_t unix_s) const {
-  const auto aside = std::filesystem::path(file_).concat(".new");
   const std::string text = std::to_string(unix_s) + "\n";
-  {
-    const FileDescriptor descriptor(
-        ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
-    if (!descriptor.is_open()) return storage::system_failure("cannot write", aside);
-    if (::write(descriptor.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-        ::fsync(descriptor.get()) != 0)
-      return storage::system_failure("cannot write", aside);
-  }
-  if (::rename(aside.c_str(), file_.c_str()) != 0) return storage::system_failure("cannot write", file_);
-  return storage::sync_folder_of(file_);
+  return storage::replace_file(file_, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
 }
 
 }  // namespace qkms::server

@@ -228,12 +228,16 @@ void EngineThread::release_effects(kms::Effects effects) {
   }
 }
 
+// What tells the audit log of a stop, or of a command just before it, is still taken.
 void EngineThread::refuse_everything() {
-  std::vector<Item> items;
-  {
-    const std::lock_guard lock(mutex_);
-    items = std::exchange(queue_, {});
+  std::vector<Item> items = take_items(SIZE_MAX);
+  std::vector<kms::Event> records;
+  for (Item& item : items) {
+    if (std::holds_alternative<kms::AuditEvent>(item.event)) records.push_back(std::move(item.event));
   }
+  if (!records.empty() && node_->state() == kms::Node::State::kOpen)
+    release(node_->step(std::move(records), clock_.now()));
+  std::erase_if(items, [](const Item& item) { return std::holds_alternative<kms::AuditEvent>(item.event); });
   register_batch(std::move(items), last_tick_);
   for (auto& [token, completion] : std::exchange(waiting_requests_, {})) completion(kStopped);
   for (auto& [token, completion] : std::exchange(waiting_reports_, {})) completion(std::unexpected(kStopped));

@@ -127,12 +127,13 @@ std::optional<std::uint64_t> from_of(std::string_view target) {
   return number;
 }
 
-// JSON lines; the last one says where the log ends.
+// JSON lines; the last one says where the log ends, and after which record it begins.
 http::Response audit_response(const Result<storage::AuditPage>& page) {
   if (!page) return error_response(page.error());
   std::string text;
   for (const std::string& line : page->lines) text += line + "\n";
-  text += fmt::format("{{\"end\":{},\"hash\":\"{}\"}}\n", page->last.sequence, to_hex(page->last.hash));
+  text += fmt::format("{{\"end\":{},\"hash\":\"{}\",\"after\":{},\"after_hash\":\"{}\"}}\n", page->last.sequence,
+                      to_hex(page->last.hash), page->before_first.sequence, to_hex(page->before_first.hash));
   return text_response(200, text, "application/jsonl");
 }
 

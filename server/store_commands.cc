@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <system_error>
@@ -37,8 +38,9 @@ void StoreCommands::run(StoreCommand command, std::string who, SecretBytes typed
 
 void StoreCommands::audit(api::AuditAction action, const std::string& who, std::string subject, std::string reason) {
   // A full queue is the engine's trouble, not the command's; what it did is done.
-  static_cast<void>(engine_.push(
-      kms::AuditEvent{{.action = action, .actor = who, .subject = std::move(subject), .reason = std::move(reason)}}));
+  const auto queued = engine_.push(
+      kms::AuditEvent{{.action = action, .actor = who, .subject = std::move(subject), .reason = std::move(reason)}});
+  if (!queued) spdlog::warn("not in the audit log: {}", queued.error().text);
 }
 
 void StoreCommands::rotate_master(std::string who, SecretBytes typed, Answer answer) {

@@ -26,7 +26,7 @@ struct AuditMark {
 // Lines that follow each other, and how far the log goes.
 struct AuditPage {
   std::vector<std::string> lines;
-  AuditMark last;  // of the whole log
+  AuditMark before_first, last;  // of the whole log
 };
 
 // What a store's log is: from behind one mark to another, and how large. The store's head has it, sealed.

@@ -143,6 +143,39 @@ Result<std::uint64_t> seal_anew(Database& database, Format1& old, Sealing& seali
 
 }  // namespace
 
+const char* const kSchemaOfFormat1 = R"sql(
+CREATE TABLE data_key (
+  id INTEGER PRIMARY KEY, salt BLOB NOT NULL, created INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;
+CREATE TABLE name (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+CREATE TABLE node (
+  one INTEGER PRIMARY KEY CHECK (one = 1), self TEXT NOT NULL, incarnation INTEGER NOT NULL, id_key BLOB NOT NULL,
+  record_limit INTEGER NOT NULL, time INTEGER NOT NULL) STRICT;
+CREATE TABLE peer (
+  peer INTEGER PRIMARY KEY, pair_epoch INTEGER NOT NULL, peer_incarnation INTEGER NOT NULL, sent INTEGER NOT NULL,
+  acknowledged INTEGER NOT NULL, received INTEGER NOT NULL, peer_id_key BLOB NOT NULL, next_extent INTEGER NOT NULL,
+  last_record INTEGER NOT NULL, bits_in INTEGER NOT NULL, macs INTEGER NOT NULL, quarantined INTEGER NOT NULL, in_flight INTEGER NOT NULL,
+  held INTEGER NOT NULL, delivered INTEGER NOT NULL, pads INTEGER NOT NULL, burned INTEGER NOT NULL,
+  expired INTEGER NOT NULL) STRICT;
+CREATE TABLE extent (
+  peer INTEGER NOT NULL, id INTEGER NOT NULL, owner INTEGER NOT NULL, size INTEGER NOT NULL, front INTEGER NOT NULL,
+  seal BLOB NOT NULL, PRIMARY KEY (peer, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE extent_bits (
+  peer INTEGER NOT NULL, id INTEGER NOT NULL, bits BLOB NOT NULL, PRIMARY KEY (peer, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE block (
+  number INTEGER PRIMARY KEY, link INTEGER NOT NULL, block BLOB NOT NULL, received_at INTEGER NOT NULL,
+  bits BLOB NOT NULL) STRICT;
+CREATE TABLE seen_block (
+  link INTEGER NOT NULL, position INTEGER NOT NULL, block BLOB NOT NULL,
+  PRIMARY KEY (link, position)) STRICT, WITHOUT ROWID;
+CREATE TABLE assignment (
+  issuer INTEGER NOT NULL, record INTEGER NOT NULL, master TEXT NOT NULL, slaves TEXT NOT NULL,
+  key_count INTEGER NOT NULL, key_bytes INTEGER NOT NULL, expires_at INTEGER NOT NULL, on_ledger INTEGER NOT NULL,
+  fetched BLOB NOT NULL, bits BLOB NOT NULL, PRIMARY KEY (issuer, record)) STRICT, WITHOUT ROWID;
+CREATE TABLE outbox (
+  peer INTEGER NOT NULL, sequence INTEGER NOT NULL, message BLOB NOT NULL,
+  PRIMARY KEY (peer, sequence)) STRICT, WITHOUT ROWID;
+)sql";
+
 Result<Format1> Format1::read_keys(Database& database, const SecretBytes& master_key) {
   Format1 format;
   bool any = false, any_opens = false;

@@ -13,6 +13,9 @@
 
 namespace qkms::storage {
 
+// The schema of a store of format 1, as it was written.
+extern const char* const kSchemaOfFormat1;
+
 class Format1 {
  public:
   // `database` has format 1. kInvalid when the master key is another one.

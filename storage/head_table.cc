@@ -85,8 +85,9 @@ Result<Head> decode(Bytes bytes) {
 
 }  // namespace
 
-Result<void> HeadTable::put(const StoreId& store, const Census& census, const Names& names, const AuditSpan& audit) {
-  const Result<Sealed> sealed = sealer_.seal_lastingly(place_of(store), encode(sealer_.epoch(), census, names, audit));
+Result<void> HeadTable::put(const StoreId& store, EpochId epoch, const Census& census, const Names& names,
+                            const AuditSpan& audit) {
+  const Result<Sealed> sealed = sealer_.seal_lastingly(place_of(store), encode(epoch, census, names, audit));
   if (!sealed) return std::unexpected(sealed.error());
   return put_.run(Bytes(store), Bytes(*sealed));
 }

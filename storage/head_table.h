@@ -10,7 +10,9 @@
 namespace qkms::storage {
 
 struct Head {
-  EpochId epoch = 0;  // at the commit that wrote it
+  // At the commit that wrote it. In a store that was put back: that of the copy, until a commit has burned what it
+  // holds, so that every opening until then finds it behind its keyring.
+  EpochId epoch = 0;
   struct Entry {
     std::string name;
     Tally tally;
@@ -23,7 +25,8 @@ class HeadTable {
  public:
   HeadTable(Database& database, Sealer& sealer) : sealer_(sealer), put_(database, kPut), select_(database, kSelect) {}
 
-  Result<void> put(const StoreId& store, const Census& census, const Names& names, const AuditSpan& audit);
+  Result<void> put(const StoreId& store, EpochId epoch, const Census& census, const Names& names,
+                   const AuditSpan& audit);
   // kCorrupt when it does not open under this store's ID.
   Result<Head> load(const StoreId& store);
 

@@ -106,11 +106,22 @@ Result<EpochId> Keyring::begin_epoch() {
 }
 
 Result<void> Keyring::change_master_key(SecretBytes master_key) {
-  if (master_key.equals(master_key_)) return fail(ErrorCode::kInvalid, "it is the master key that is in use already");
+  if (master_key.equals(master_key_) && !in_doubt_) {
+    return fail(ErrorCode::kInvalid, "it is the master key that is in use already");
+  }
   SecretBytes before = std::exchange(master_key_, std::move(master_key));
-  Result<void> written = write({}, head_epoch_);
-  if (!written) master_key_ = std::move(before);
-  return written;
+  const Result<void> written = write({}, head_epoch_);
+  if (written) return {};
+  // Only the file tells whether that was before or after the new one was in place.
+  if (read(file_, SecretBytes::copy_of(before.reveal()))) {
+    master_key_ = std::move(before);
+    return written;
+  }
+  in_doubt_ = true;
+  return fail(written.error().code,
+              "the keyring is wrapped under the new master key, but may not be after a power cut: "
+              "either of the two master keys may be in force: keep both, and ask again (" +
+                  written.error().text + ")");
 }
 
 Result<void> Keyring::destroy(const std::set<EpochId>& epochs, EpochId head_epoch) {
@@ -190,9 +201,10 @@ Result<void> Keyring::write(const std::set<EpochId>& without, EpochId head_epoch
                                          out.data() + kBodyAt + body.size());
   if (!sealed) return sealed;
   if (at_failpoint(Failpoint::kKeyringBeforeWrite) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
-  Result<void> written = replace_file(file_, out);
+  Result<void> replaced = replace_file(file_, out);
+  if (replaced) in_doubt_ = false;
   if (at_failpoint(Failpoint::kKeyringAfterWrite) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
-  return written;
+  return replaced;
 }
 
 }  // namespace qkms::storage

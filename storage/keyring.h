@@ -36,12 +36,15 @@ class Keyring {
   // could lose. After an error the keyring is as before.
   Result<EpochId> begin_epoch();
   // Destroys the keys of these epochs: on return no file holds them. After an error they are all still here.
-  // `head_epoch` goes into the file too: the store's head is durable in that epoch or a later one.
+  // `head_epoch` goes into the file too: a commit of that epoch is durable.
   Result<void> destroy(const std::set<EpochId>& epochs, EpochId head_epoch);
 
   // The file is wrapped under this one from now on, and what was wrapped under the old one is overwritten. kInvalid: it
-  // is the same. After an error the old one stays.
+  // is the same. After an error the old one stays, unless master_key_in_doubt(): then the file in place is wrapped
+  // under the new one, and the keyring goes on with that, but a power cut may bring the old file back. The text says
+  // so. The next writing that succeeds ends the doubt, and so does asking again.
   Result<void> change_master_key(SecretBytes master_key);
+  bool master_key_in_doubt() const { return in_doubt_; }
 
   // Null when the key was destroyed, or never was.
   const SecretBytes* key_of(EpochId epoch) const;
@@ -50,7 +53,7 @@ class Keyring {
   const SecretBytes& root_key() const { return root_key_; }      // lives as long as the keyring
   const SecretBytes& census_key() const { return census_key_; }  // kCensusKeyBytes
   EpochId last_epoch() const { return last_epoch_; }
-  // 0 before the store's first commit.
+  // A commit was durable in it: a head of an earlier one is an old copy's. 0 before the store's first commit.
   EpochId head_epoch() const { return head_epoch_; }
 
  private:
@@ -66,6 +69,7 @@ class Keyring {
   SecretBytes census_key_, root_key_;
   EpochId last_epoch_ = 0;
   EpochId head_epoch_ = 0;
+  bool in_doubt_ = false;
   std::map<EpochId, SecretBytes> keys_;
 };
 

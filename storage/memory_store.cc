@@ -131,12 +131,15 @@ CommitOutcome MemoryStore::commit(Changes changes) {
   return fate == CommitFate::kDurable ? CommitOutcome::kDurable : CommitOutcome::kFailed;
 }
 
-// True when something "new" is there already: a mistake of the engine's, and one that could bring used bits back. In
-// SQLite the primary keys say it.
+// True when something "new" is there already, or something that moves is not: a mistake of the engine's, and one that
+// could bring used bits back. In SQLite the primary keys say it.
 bool MemoryStore::conflicts(const Changes& changes) const {
   std::set<ExtentKey> extents;
   for (const auto& [row, bits] : changes.new_extents) {
     if ((!changes.burned && disk_.extents.contains(key_of(row))) || !extents.insert(key_of(row)).second) return true;
+  }
+  for (const kms::ExtentRow& row : changes.moved_extents) {
+    if (!changes.burned && !disk_.extents.contains(key_of(row)) && !extents.contains(key_of(row))) return true;
   }
   std::set<BlockKey> blocks;
   for (const BlockRow& row : changes.new_blocks) {

@@ -59,16 +59,34 @@ void overwrite(int descriptor) {
   [[maybe_unused]] const bool written = write_durably(descriptor, zeroes);
 }
 
+// A file that was to become another one, and will not.
+void discard(const std::filesystem::path& file) {
+  const FileDescriptor descriptor(::open(file.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!descriptor.is_open() && errno == ENOENT) return;
+  ::unlink(file.c_str());
+  if (descriptor.is_open()) overwrite(descriptor.get());
+}
+
+Result<void> write_and_rename(const std::filesystem::path& aside, const std::filesystem::path& file,
+                              std::span<const std::uint8_t> content) {
+  const FileDescriptor descriptor(::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!descriptor.is_open()) return system_failure("cannot create", aside);
+  if (!write_durably(descriptor.get(), content)) return system_failure("cannot write", aside);
+  if (::rename(aside.c_str(), file.c_str()) != 0) return system_failure("cannot put a new file in place of", file);
+  return {};
+}
+
 }  // namespace
 
 Result<void> replace_file(const std::filesystem::path& file, std::span<const std::uint8_t> content) {
   const FileDescriptor before(::open(file.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   std::filesystem::path aside = file;
   aside += ".new";
-  const FileDescriptor descriptor(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!descriptor.is_open()) return system_failure("cannot create", aside);
-  if (!write_durably(descriptor.get(), content)) return system_failure("cannot write", aside);
-  if (::rename(aside.c_str(), file.c_str()) != 0) return system_failure("cannot put a new file in place of", file);
+  discard(aside);  // of a process that died
+  if (Result<void> renamed = write_and_rename(aside, file, content); !renamed) {
+    discard(aside);
+    return renamed;
+  }
   if (Result<void> synced = sync_folder_of(file); !synced) return synced;
   if (before.is_open()) overwrite(before.get());
   return {};

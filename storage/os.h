@@ -50,8 +50,8 @@ Result<std::vector<std::uint8_t>> read_regular_file(const std::filesystem::path&
                                                     std::size_t limit);
 
 // Puts a file of this content, mode 0600, in place of the one that is there, if any: after a crash at any instant one
-// of the two is there, whole. What was replaced is overwritten once the new one is durable. After an error either may
-// be there.
+// of the two is there, whole. What was replaced is overwritten once the new one is durable, and a new one that did not
+// come into place at once. After an error either may be there.
 Result<void> replace_file(const std::filesystem::path& file, std::span<const std::uint8_t> content);
 
 // Makes a file of this content, mode 0600, durably. One that is there is never touched. `what` names it in errors.

@@ -259,11 +259,11 @@ Result<void> AssignmentTable::load_expired(Millis now, kms::Loaded& loaded, std:
 
 // Life is one configured constant, so an issuer's records expire about in the order of their numbers: the look-up
 // starts at the lowest and stops at the first that has not expired. An index on the time of expiry would cost every
-// insert and delete; this costs nothing.
+// insert and delete; this costs nothing. A time is believed when its row opens: one flipped bit must not stop it.
 Result<void> AssignmentTable::load_expired_of(const KmeId& issuer, std::int64_t number, Millis now, kms::Loaded& loaded,
                                               std::set<kms::AssignmentId>& reported) {
   const auto take = [&](Statement& row) -> Result<bool> {
-    if (row.integer(1) > now || loaded.expired.size() == kms::kExpiryBatch) return false;
+    if (loaded.expired.size() == kms::kExpiryBatch) return false;
     const kms::AssignmentId id{issuer, row.number(0)};
     if (!loaded.assignments.contains(id)) {
       Result<kms::Assignment> assignment = read(number, id, row);
@@ -272,8 +272,10 @@ Result<void> AssignmentTable::load_expired_of(const KmeId& issuer, std::int64_t 
         if (reported.insert(id).second) ++loaded.unreadable;
         return true;
       }
+      if (assignment->expires_at > now) return false;
       loaded.assignments.emplace(id, std::move(*assignment));
     }
+    if (row.integer(1) > now) return false;
     loaded.expired.push_back(id);
     return true;
   };

@@ -62,6 +62,15 @@ AuditMark mark_of_last(std::uint64_t first, std::string_view lines) {
   return mark;
 }
 
+// All lines of a row.
+Result<void> follow(AuditChain& chain, std::string_view lines) {
+  Result<void> followed;
+  for_each_line(lines, [&](std::string_view line) {
+    if (followed) followed = chain.follow(line);
+  });
+  return followed;
+}
+
 std::unexpected<Error> cut_short() {
   return fail(ErrorCode::kCorrupt,
               "the audit log does not end where its sealed head says: it was cut, or written to by somebody else");
@@ -79,14 +88,19 @@ AuditTable::AuditTable(Database& database, const AuditSpan& span)
                    "SELECT first, lines FROM audit WHERE first >= "
                    "coalesce((SELECT max(first) FROM audit WHERE first <= ?), 0) ORDER BY first") {}
 
-Result<void> AuditTable::check_end() {
+Result<void> AuditTable::check_ends() {
   AuditMark newest = span_.before_first;
   const auto look = [&](Statement& row) -> Result<bool> {
     newest = mark_of_last(row.number(0), row.text(1));
     return false;
   };
   if (Result<void> looked = select_newest_.for_each(look); !looked) return looked;
-  return newest == span_.last ? Result<void>{} : cut_short();
+  if (newest != span_.last) return cut_short();
+  return select_oldest_.for_each([this](Statement& row) -> Result<bool> {
+    AuditChain chain(span_.before_first);
+    if (Result<void> followed = follow(chain, row.text(1)); !followed) return std::unexpected(followed.error());
+    return false;
+  });
 }
 
 Result<void> AuditTable::append(const KmeId& node, const std::vector<api::AuditRecord>& records) {
@@ -111,10 +125,11 @@ Result<void> AuditTable::append(const KmeId& node, const std::vector<api::AuditR
 Result<void> AuditTable::drop_oldest() {
   std::uint64_t first = 0;
   const auto take = [&](Statement& row) -> Result<bool> {
-    const AuditMark mark = mark_of_last(row.number(0), row.text(1));
-    if (mark.sequence == span_.last.sequence) return false;  // what this commit adds stays
+    AuditChain chain(span_.before_first);
+    if (Result<void> followed = follow(chain, row.text(1)); !followed) return std::unexpected(followed.error());
+    if (chain.last().sequence == span_.last.sequence) return false;  // what this commit adds stays
     first = row.number(0);
-    span_.before_first = mark;
+    span_.before_first = chain.last();
     span_.bytes -= std::min<std::uint64_t>(span_.bytes, row.text(1).size());
     return false;
   };
@@ -124,6 +139,7 @@ Result<void> AuditTable::drop_oldest() {
 
 Result<AuditPage> AuditTable::read(std::uint64_t first, std::size_t bytes) {
   AuditPage page;
+  page.before_first = span_.before_first;
   page.last = span_.last;
   std::size_t size = 0;
   const auto take = [&](Statement& row) -> Result<bool> {
@@ -142,11 +158,7 @@ Result<AuditPage> AuditTable::read(std::uint64_t first, std::size_t bytes) {
 Result<std::uint64_t> AuditTable::verify() {
   AuditChain chain(span_.before_first);
   const auto take = [&](Statement& row) -> Result<bool> {
-    Result<void> followed;
-    for_each_line(row.text(1), [&](std::string_view line) {
-      if (followed) followed = chain.follow(line);
-    });
-    if (!followed) return std::unexpected(followed.error());
+    if (Result<void> followed = follow(chain, row.text(1)); !followed) return std::unexpected(followed.error());
     return true;
   };
   if (Result<void> walked = select_from_.for_each(take, std::uint64_t{0}); !walked)

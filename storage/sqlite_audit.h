@@ -20,10 +20,12 @@ class AuditTable {
   // `span` as the head has it.
   AuditTable(Database& database, const AuditSpan& span);
 
-  // kCorrupt: the log does not end where the head says. For an opening; verify() reads all of it.
-  Result<void> check_end();
+  // kCorrupt: the log does not end where the head says, or its oldest row does not follow what was dropped before. For
+  // an opening; verify() reads all of it.
+  Result<void> check_ends();
 
-  // Older lines go when the log is larger than this; the head keeps the mark of the last one that went.
+  // Older lines go when the log is larger than this; the head keeps the mark of the last one that went. kCorrupt when
+  // they do not follow what went before them.
   void keep_bytes(std::uint64_t bytes) { keep_bytes_ = bytes; }
   Result<void> append(const KmeId& node, const std::vector<api::AuditRecord>& records);
 

@@ -5,6 +5,7 @@
 
 #include "storage/sqlite_store.h"
 #include "storage/store_bench.h"
+#include "storage/verify_store.h"
 
 namespace qkms::storage {
 namespace {
@@ -44,6 +45,14 @@ class SqliteAudit : public testing::Test {
     write({"two", "three"});
     write({"four"});
   }
+  // Of the store when it is closed; opens it again.
+  Result<std::uint64_t> verify_audit() {
+    store_.reset();
+    const Result<VerifyReport> report = verify_store(file_, {}, bits(32, 1));
+    reopen();
+    return report ? report->audit_records : std::unexpected(report.error());
+  }
+  void keep_only(std::uint64_t bytes) { store_->keep_audit_bytes(bytes); }
   std::vector<std::string> lines(std::uint64_t first = 1) { return store_->read_audit(first, 1 << 20).value().lines; }
   // SQL behind the daemon's back.
   void tamper(const std::string& sql) {
@@ -59,7 +68,7 @@ class SqliteAudit : public testing::Test {
     if (opened) {
       store_ = std::move(*opened);
       ASSERT_TRUE(store_->load_all());
-      const auto verified = store_->verify_audit();
+      const auto verified = verify_audit();
       ASSERT_FALSE(verified);
       EXPECT_EQ(verified.error().code, ErrorCode::kCorrupt);
       EXPECT_THAT(verified.error().text, HasSubstr(words));
@@ -88,7 +97,7 @@ TEST_F(SqliteAudit, KeepsRecordsInOrderOverRestarts) {
   EXPECT_THAT(all[4], HasSubstr(R"("node":"KME-A")"));
   EXPECT_THAT(all[4], testing::ContainsRegex(
                           R"("time":"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9][.][0-9]{3}Z")"));
-  EXPECT_EQ(store_->verify_audit().value(), 5u);
+  EXPECT_EQ(verify_audit().value(), 5u);
   EXPECT_EQ(chain.last(), store_->read_audit(1, 1).value().last);
 }
 
@@ -110,7 +119,7 @@ TEST_F(SqliteAudit, HasTheRecordsOfACommitOrNoneOfIt) {
   write({"two"});
   reopen();
   EXPECT_EQ(lines().size(), 2u);
-  EXPECT_EQ(store_->verify_audit().value(), 2u);
+  EXPECT_EQ(verify_audit().value(), 2u);
 }
 
 TEST_F(SqliteAudit, FindsARecordThatWasRemoved) {
@@ -143,10 +152,13 @@ TEST_F(SqliteAudit, FindsALogThatWasEmptied) {
 
 TEST_F(SqliteAudit, FindsAHeadThatWasRemovedOrPutBack) {
   write({"one"});
-  tamper("CREATE TABLE old_head AS SELECT * FROM head");
+  store_.reset();
+  const std::filesystem::path copy = folder_.path() / "copy";
+  std::filesystem::copy_file(file_, copy);
   reopen();
   write({"two"});
-  expect_found("INSERT OR REPLACE INTO head SELECT * FROM old_head", "does not end where its sealed head says");
+  expect_found("ATTACH '" + copy.string() + "' AS old; INSERT OR REPLACE INTO head SELECT * FROM old.head",
+               "does not end where its sealed head says");
   expect_found("DELETE FROM head", "its head");
 }
 
@@ -158,10 +170,37 @@ TEST_F(SqliteAudit, StaysWithinItsSizeAndCanBeFollowedFromWhereItNowBegins) {
   EXPECT_LT(page.lines.size(), 25u);
   EXPECT_GT(page.lines.size(), 10u);
   EXPECT_EQ(page.last.sequence, 200u);
-  EXPECT_EQ(store_->verify_audit().value(), page.lines.size());
+  AuditChain chain(page.before_first);
+  for (const std::string& line : page.lines) EXPECT_TRUE(chain.follow(line)) << line;
+  EXPECT_EQ(chain.last(), page.last);
+  EXPECT_EQ(verify_audit().value(), page.lines.size());
   reopen();
-  EXPECT_EQ(store_->verify_audit().value(), page.lines.size());
+  EXPECT_EQ(verify_audit().value(), page.lines.size());
   expect_found("DELETE FROM audit WHERE first = (SELECT min(first) FROM audit)", "removed, repeated or moved");
+}
+
+// The mark of what was dropped before must fit the oldest row: at a start, and whenever more is dropped.
+TEST_F(SqliteAudit, IsNotOpenedWhenItsBeginningWasCut) {
+  keep_only(4096);
+  for (int i = 0; i < 100; ++i) write({"a record of some length", "and another one"});
+  tamper("DELETE FROM audit WHERE first <= (SELECT max(first) - 6 FROM audit)");
+  const auto opened = open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(opened.error().text, HasSubstr("removed, repeated or moved"));
+}
+
+TEST_F(SqliteAudit, DropsNoRowThatDoesNotFollow) {
+  for (int i = 0; i < 20; ++i) write({"a record of some length", "and another one"});
+  tamper("DELETE FROM audit WHERE first = 3");
+  store_ = open().value();  // which looks at the two ends only
+  ASSERT_TRUE(store_->load_all());
+  keep_only(4096);
+  Changes changes;
+  changes.audit.push_back({.action = AuditAction::kBurn, .actor = "KME-A", .reason = "one more"});
+  EXPECT_EQ(store_->commit(std::move(changes)), CommitOutcome::kFailed);
+  EXPECT_THAT(store_->trouble(), HasSubstr("after record 2: the next one there is 5"));
+  EXPECT_FALSE(verify_audit());
 }
 
 TEST(AuditChain, BeginsAnywhereWithoutAnAnchorAndSaysWhereItBreaks) {

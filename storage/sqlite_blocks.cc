@@ -12,6 +12,9 @@ AssociatedData place_of(std::string_view link, Bytes block, Millis received_at) 
   return place;
 }
 
+// Numbers that count up stand in no seal. None comes near this one, so adding to them is safe.
+constexpr std::int64_t kMaxCount = std::int64_t{1} << 62;
+
 std::optional<BlockId> block_id(std::span<const std::uint8_t> bytes) {
   BlockId::Bytes id;
   if (bytes.size() != id.size()) return std::nullopt;
@@ -41,10 +44,12 @@ BlockTable::BlockTable(const TableContext& context)
 
 Result<void> BlockTable::load_index() {
   return select_index_.for_each([this](Statement& row) -> Result<bool> {
+    if (row.integer(0) < 1 || row.integer(0) > kMaxCount) return not_as_written("block", "a number is out of range");
     next_number_ = row.integer(0) + 1;
-    if (const std::optional<BlockId> block = block_id(row.blob(2))) {
-      numbers_.emplace(std::pair(row.integer(1), *block), row.integer(0));
-    }
+    const std::optional<BlockId> block = block_id(row.blob(2));
+    // Two rows of one block: whoever drops it would drop the wrong one, and it would come again.
+    if (block && !numbers_.emplace(std::pair(row.integer(1), *block), row.integer(0)).second)
+      return not_as_written("block", "a block is there twice");
     return true;
   });
 }
@@ -98,11 +103,13 @@ SeenBlockTable::SeenBlockTable(const TableContext& context)
       add_(context.database, "INSERT INTO seen_block VALUES (?, ?, ?)"),
       drop_(context.database, "DELETE FROM seen_block WHERE link = ? AND position <= ?"),
       select_(context.database, "SELECT link, block FROM seen_block ORDER BY link, position"),
-      select_positions_(context.database, "SELECT link, max(position) + 1 FROM seen_block GROUP BY link") {}
+      select_positions_(context.database, "SELECT link, min(position), max(position) FROM seen_block GROUP BY link") {}
 
 Result<void> SeenBlockTable::load_positions() {
   return select_positions_.for_each([this](Statement& row) -> Result<bool> {
-    next_positions_.emplace(row.integer(0), row.integer(1));
+    if (row.integer(1) < 0 || row.integer(2) > kMaxCount)
+      return not_as_written("seen_block", "a position is out of range");
+    next_positions_.emplace(row.integer(0), row.integer(2) + 1);
     return true;
   });
 }

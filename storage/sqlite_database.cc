@@ -28,6 +28,10 @@ Result<std::unique_ptr<Database>> Database::open(const std::filesystem::path& fi
   std::unique_ptr<Database> database(new Database(connection));
   if (connection == nullptr) return fail(ErrorCode::kIo, "no memory to open " + file.string());
   sqlite3_extended_result_codes(connection, 1);
+  // Whoever can write to a file can write a schema into it that does something of its own: nothing of it is run.
+  for (const int option : {SQLITE_DBCONFIG_ENABLE_TRIGGER, SQLITE_DBCONFIG_ENABLE_VIEW, SQLITE_DBCONFIG_TRUSTED_SCHEMA})
+    sqlite3_db_config(connection, option, 0, nullptr);
+  sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   if (code != SQLITE_OK) return database->failure(code);
   sqlite3_wal_hook(connection, note_log_pages, database.get());
   return database;

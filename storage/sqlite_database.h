@@ -22,7 +22,7 @@ namespace qkms::storage {
 // Whether a stopped SQL text was in the middle of something is for the caller to find out: in_transaction().
 class Database {
  public:
-  // The file must exist; an empty one is a new database.
+  // The file must exist; an empty one is a new database. Triggers and views do nothing.
   static Result<std::unique_ptr<Database>> open(const std::filesystem::path& file);
 
   Result<void> execute(const char* sql);
@@ -33,8 +33,9 @@ class Database {
   std::uint32_t log_pages() const { return log_pages_; }
   // Copies the log's pages to the database file and syncs it, so that the next commit begins the log anew.
   Result<void> checkpoint();
-  // From now on, closing the connection neither checkpoints nor removes the log.
+  // From now on, closing the connection neither checkpoints nor removes the log; or does both again, as at first.
   void leave_log() { sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
+  void take_log_in() { sqlite3_db_config(connection_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr); }
 
   bool in_transaction() const { return sqlite3_get_autocommit(connection_.get()) == 0; }
   bool read_only() const { return sqlite3_db_readonly(connection_.get(), "main") != 0; }

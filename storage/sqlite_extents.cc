@@ -75,18 +75,22 @@ Result<void> ExtentTable::add(const kms::ExtentRow& row, const SecretBytes& bits
   return add_bits_.run(*peer, row.id, std::span(*sealed));
 }
 
-Result<void> ExtentTable::move(const kms::ExtentRow& row) {
+Result<bool> ExtentTable::move(const kms::ExtentRow& row) {
   const std::optional<std::int64_t> peer = names_.find(row.peer.str());
-  if (!peer) return {};
+  if (!peer) return false;
   bool is_there = false;
   const auto leave = [this, &peer, &is_there](Statement& found) -> Result<bool> {
     is_there = true;
     return seals_.leave(*peer)(found);
   };
-  if (Result<void> left = select_header_.for_each(leave, *peer, row.id); !left || !is_there) return left;
+  if (Result<void> left = select_header_.for_each(leave, *peer, row.id); !left) return std::unexpected(left.error());
+  if (!is_there) return false;
   const Result<Sealed> row_seal = seal(*peer, row);
   if (!row_seal) return std::unexpected(row_seal.error());
-  return move_.run(static_cast<std::uint8_t>(row.owner), row.size, row.front, std::span(*row_seal), *peer, row.id);
+  const Result<void> moved =
+      move_.run(static_cast<std::uint8_t>(row.owner), row.size, row.front, std::span(*row_seal), *peer, row.id);
+  if (!moved) return std::unexpected(moved.error());
+  return true;
 }
 
 Result<Sealed> ExtentTable::seal(Group peer, const kms::ExtentRow& row) {

@@ -4,7 +4,14 @@
 // decides the speed").
 #include "storage/sqlite_schema.h"
 
+#include <algorithm>
+#include <array>
+#include <iterator>
 #include <string>
+#include <vector>
+
+#include "base/text.h"
+#include "storage/format1.h"
 
 namespace qkms::storage {
 namespace {
@@ -30,6 +37,7 @@ constexpr const char* kConnectionSettings =
     // Nothing in a file's schema may call functions with side effects. Foreign keys stay off: no table declares any.
     "PRAGMA trusted_schema = OFF;";
 
+// A file's schema is compared with this text, letter by letter: whoever changes it makes a new format.
 constexpr const char* kTables = R"sql(
 CREATE TABLE head (
   one INTEGER PRIMARY KEY CHECK (one = 1), store BLOB NOT NULL, seal BLOB NOT NULL) STRICT;
@@ -91,6 +99,44 @@ Result<std::int64_t> version_of(Database& database) {
   return *version;
 }
 
+// Each thing that the file declares: type, name, its table's name, its text.
+using Schema = std::vector<std::array<std::string, 4>>;
+
+Result<Schema> schema_of(Database& database) {
+  Schema schema;
+  Statement select(database, "SELECT type, name, tbl_name, sql FROM sqlite_schema");
+  const auto take = [&schema](Statement& row) -> Result<bool> {
+    std::array<std::string, 4>& declared = schema.emplace_back();
+    for (int column = 0; column < 4; ++column) declared[static_cast<std::size_t>(column)] = row.text(column);
+    return true;
+  };
+  if (Result<void> read = select.for_each(take); !read) return std::unexpected(read.error());
+  std::ranges::sort(schema);
+  return schema;
+}
+
+Result<Schema> schema_of_format(std::int64_t version) {
+  const Result<std::unique_ptr<Database>> model = Database::open(":memory:");
+  if (!model) return std::unexpected(model.error());
+  const char* const tables = version == 1 ? kSchemaOfFormat1 : kTables;
+  if (Result<void> made = (*model)->execute(tables); !made) return std::unexpected(made.error());
+  return schema_of(**model);
+}
+
+// What stands in sqlite_schema decides what each statement does: a trigger could keep a row that is deleted, a table
+// without its primary key could hold one twice, and no seal would tell.
+Result<void> check_schema(Database& database, std::int64_t version) {
+  const Result<Schema> expected = schema_of_format(version), found = schema_of(database);
+  if (!expected) return std::unexpected(expected.error());
+  if (!found) return std::unexpected(found.error());
+  Schema differs;
+  std::ranges::set_symmetric_difference(*expected, *found, std::back_inserter(differs));
+  if (differs.empty()) return {};
+  return fail(ErrorCode::kCorrupt, "its schema is not that of a store of format " + std::to_string(version) + ": the " +
+                                       printable(differs.front()[0]) + " " + printable(differs.front()[1]) +
+                                       " is missing, was changed, or was added by somebody else");
+}
+
 }  // namespace
 
 Result<std::int64_t> prepare_schema(Database& database) {
@@ -102,6 +148,9 @@ Result<std::int64_t> prepare_schema(Database& database) {
     return fail(ErrorCode::kInvalid, "it was written by a newer qkms (format " + std::to_string(*version) +
                                          "; this one knows " + std::to_string(kSchemaVersion) +
                                          "): run that version, or restore a copy from before the upgrade");
+  }
+  if (*version != 0) {
+    if (Result<void> sound = check_schema(database, *version); !sound) return std::unexpected(sound.error());
   }
   if (Result<void> set = set_up_connection(database); !set) return std::unexpected(set.error());
   return version;

@@ -12,7 +12,7 @@ inline constexpr std::int64_t kApplicationId = 0x716b6d73;
 inline constexpr std::int64_t kSchemaVersion = 2;
 
 // Sets up the connection and gives the version of the file, 0 for a new one. Refuses what is no store, and a store of a
-// newer version; leaves both as they are.
+// newer version (kInvalid), and one with a schema that is not its version's (kCorrupt); leaves them as they are.
 Result<std::int64_t> prepare_schema(Database& database);
 
 // The tables of kSchemaVersion and that version, inside a transaction of the caller's.

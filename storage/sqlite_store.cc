@@ -114,8 +114,11 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::shared_ptr<const Sto
   assert(master_key.size() == kMasterKeyBytes);
   if (at_failpoint(Failpoint::kStoreOpen) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   if (Result<void> made = make_or_check_file(file); !made) return std::unexpected(made.error());
+  std::error_code ignored;
   Result<std::unique_ptr<Database>> database = Database::open(file);
   if (!database) return about(file, database.error());
+  // Until it is settled, a log that is there stays as it is, whatever becomes of this opening.
+  if (std::filesystem::exists(log_of(file), ignored)) (*database)->leave_log();
   std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(lock), std::move(*database)));
   if (Result<void> prepared = store->prepare(file, std::move(master_key), settings); !prepared) {
     return about(file, prepared.error());
@@ -142,7 +145,8 @@ Result<void> SqliteStore::prepare(const std::filesystem::path& file, SecretBytes
   quarantined_ = std::move(opened->quarantined);
   dropped_rows_ = opened->left_behind;
   for (const Quarantined& group : quarantined_) dropped_rows_ += group.rows;
-  behind_keyring_ = must_burn_ = opened->behind_keyring;
+  copy_of_epoch_ = opened->copy_of_epoch;
+  behind_keyring_ = copy_of_epoch_.has_value();
   durable_audit_ = opened->audit;
   audit_bytes_ = settings.audit_bytes;
   return make_tables();
@@ -165,7 +169,7 @@ Result<kms::Snapshot> SqliteStore::load_all() {
   snapshot.node = std::move(*node);
   self_ = snapshot.node.self;
   // The keyring has seen what came after this file: whoever put it back need not have said so.
-  if (must_burn_) snapshot.node.restored = true;
+  if (copy_of_epoch_) snapshot.node.restored = true;
   const Result<void> loaded = in_order([&] { return tables_->peers.load(snapshot); },    //
                                        [&] { return tables_->extents.load(snapshot); },  //
                                        [&] { return tables_->blocks.load(snapshot); },   //
@@ -202,7 +206,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
   sealing_->before_commit();
   if (Result<void> begun = begin_.run(); !begun) return give_up(begun.error(), false);
   const Result<void> applied =
-      in_order([&] { return apply(changes); }, [&] { return resealing_->step(); }, [&] { return put_head(); });
+      in_order([&] { return apply(changes); }, [&] { return resealing_->step(); }, [&] { return put_head(changes); });
   if (!applied) return give_up(applied.error(), false);
   if (Result<void> passed = pass(Failpoint::kStoreBeforeCommit, *database_); !passed) {
     return give_up(passed.error(), true);
@@ -215,7 +219,7 @@ CommitOutcome SqliteStore::commit(Changes changes) {
   sealing_->after_commit();
   tables_->assignments.forget_loaded();
   durable_audit_ = audit_->span();
-  if (changes.burned) must_burn_ = false;
+  if (changes.burned) copy_of_epoch_.reset();
   trouble_.clear();
   return checkpoint_when_due();
 }
@@ -234,8 +238,11 @@ CommitOutcome SqliteStore::checkpoint_when_due() {
   return CommitOutcome::kDurable;
 }
 
-Result<void> SqliteStore::put_head() {
-  return head_->put(sealing_->keyring().store_id(), sealing_->census(), tables_->names, audit_->span());
+// Until a commit burns it, a store that was put back says in its head that it is a copy of an earlier epoch.
+Result<void> SqliteStore::put_head(const Changes& changes) {
+  const EpochId now = sealing_->sealer().epoch();
+  const EpochId epoch = changes.burned ? now : copy_of_epoch_.value_or(now);
+  return head_->put(sealing_->keyring().store_id(), epoch, sealing_->census(), tables_->names, audit_->span());
 }
 
 CommitOutcome SqliteStore::latch(std::string why) {
@@ -254,7 +261,7 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return changes.node ? t.node.put(*changes.node) : Result<void>{}; },
       [&] { return each(changes.put_peers, [&](const auto& row) { return t.peers.put(row); }); },
       [&] { return each(changes.new_extents, [&](const auto& e) { return t.extents.add(e.first, e.second); }); },
-      [&] { return each(changes.moved_extents, [&](const auto& row) { return t.extents.move(row); }); },
+      [&] { return move_extents(changes); },
       [&] { return each(changes.dropped_extents, [&](const auto& key) { return t.extents.drop(key); }); },
       [&] { return each(changes.new_blocks, [&](const auto& row) { return t.blocks.add(row); }); },
       [&] { return each(changes.dropped_blocks, [&](const auto& b) { return t.blocks.drop(b.first, b.second); }); },
@@ -262,6 +269,16 @@ Result<void> SqliteStore::apply(const Changes& changes) {
       [&] { return each(changes.put_assignments, [&](const auto& row) { return t.assignments.put(row); }); },
       [&] { return t.assignments.drop(changes.dropped_assignments); }, [&] { return apply_outbox(changes); },
       [&] { return audit_->append(self_, changes.audit); });
+}
+
+// What would be lost otherwise is how much of an extent is used. A batch that burns may have moved what it burns.
+Result<void> SqliteStore::move_extents(const Changes& changes) {
+  return each(changes.moved_extents, [&](const kms::ExtentRow& row) -> Result<void> {
+    const Result<bool> moved = tables_->extents.move(row);
+    if (!moved) return std::unexpected(moved.error());
+    if (*moved || changes.burned) return {};
+    return fail(ErrorCode::kInternal, "an extent that is to move is not stored");
+  });
 }
 
 Result<void> SqliteStore::burn() {
@@ -298,11 +315,6 @@ CommitOutcome SqliteStore::give_up(const Error& why, bool at_commit) {
 Result<AuditPage> SqliteStore::read_audit(std::uint64_t first, std::size_t bytes) {
   if (latched_) return latched_error();
   return audit_->read(first, bytes);
-}
-
-Result<std::uint64_t> SqliteStore::verify_audit() {
-  if (latched_) return latched_error();
-  return audit_->verify();
 }
 
 Result<std::unique_ptr<StoreBackup>> SqliteStore::begin_backup(const std::filesystem::path& file) {

@@ -63,13 +63,13 @@ class SqliteStore final : public kms::Store {
 
   // The audit log: see AuditTable.
   Result<AuditPage> read_audit(std::uint64_t first, std::size_t bytes);
-  Result<std::uint64_t> verify_audit();
 
   // A copy of it while it is open: see StoreBackup.
   Result<std::unique_ptr<StoreBackup>> begin_backup(const std::filesystem::path& file);
   // From now on the keyring is wrapped under this one, kMasterKeyBytes long; durable on return. Rows stay as they are.
-  // kInvalid: it is the one in use. After an error the old one stays in use.
+  // Errors: see Keyring::change_master_key().
   Result<void> change_master_key(SecretBytes master_key);
+  bool master_key_in_doubt() const { return sealing_->keyring().master_key_in_doubt(); }
 
   // A limit for the file, in pages of 4096 bytes; 0 takes it away. Above it a commit fails as on a full disk.
   Result<void> limit_pages(std::uint32_t pages);
@@ -83,8 +83,9 @@ class SqliteStore final : public kms::Store {
   Result<void> make_tables();
   Result<void> apply(const kms::Changes& changes);
   Result<void> burn();
+  Result<void> move_extents(const kms::Changes& changes);
   Result<void> apply_outbox(const kms::Changes& changes);
-  Result<void> put_head();
+  Result<void> put_head(const kms::Changes& changes);
   kms::CommitOutcome give_up(const Error& why, bool at_commit);
   kms::CommitOutcome checkpoint_when_due();
   kms::CommitOutcome latch(std::string why);
@@ -102,8 +103,8 @@ class SqliteStore final : public kms::Store {
   std::vector<Quarantined> quarantined_;
   std::uint64_t dropped_rows_ = 0;  // with them
   bool behind_keyring_ = false;
-  bool must_burn_ = false;  // since it is behind, until a commit has done so
-  KmeId self_;              // as loaded: the audit log names it
+  std::optional<EpochId> copy_of_epoch_;  // since it is behind, until a commit has burned what it holds
+  KmeId self_;                            // as loaded: the audit log names it
   AuditSpan durable_audit_;
   std::uint64_t audit_bytes_ = 0;
   std::vector<FilePlace> places_;  // of the store and its log

@@ -199,7 +199,7 @@ TEST_F(SqliteStoreTest, OpensNoRowThatWasChanged) {
     std::uint64_t unreadable;
   };
   const Case cases[] = {
-      {"a block under another ID", "UPDATE block SET block = zeroblob(16)", 2},
+      {"a block under another ID", "UPDATE block SET block = zeroblob(16) WHERE number = 1", 1},
       {"a block made younger", "UPDATE block SET received_at = received_at + 1000", 2},
       {"bits of another peer", "UPDATE name SET text = 'KME-X' WHERE text = 'KME-B'", 2},
       {"a slave added", "UPDATE assignment SET slaves = slaves || char(10) || 'evil'", 2},

@@ -2,13 +2,23 @@
 #include "storage/sqlite_tables.h"
 
 namespace qkms::storage {
+namespace {
+
+constexpr std::int64_t kMaxNames = std::int64_t{1} << 31;
+
+}  // namespace
+
+std::unexpected<Error> not_as_written(const char* table, const char* why) {
+  return fail(ErrorCode::kCorrupt, std::string("its table ") + table + " is not as this store writes it: " + why);
+}
 
 Names::Names(Database& database)
     : select_(database, "SELECT number, text FROM name"), insert_(database, "INSERT INTO name VALUES (?, ?)") {}
 
 Result<void> Names::load() {
   return select_.for_each([this](Statement& row) -> Result<bool> {
-    numbers_.emplace(row.text(1), row.integer(0));
+    if (row.integer(0) < 1 || row.integer(0) > kMaxNames) return not_as_written("name", "a number is out of range");
+    if (!numbers_.emplace(row.text(1), row.integer(0)).second) return not_as_written("name", "a text is there twice");
     texts_.emplace(row.integer(0), row.text(1));
     return true;
   });
@@ -17,6 +27,7 @@ Result<void> Names::load() {
 Result<std::int64_t> Names::number_of(std::string_view text) {
   if (const std::optional<std::int64_t> number = find(text)) return *number;
   const std::int64_t number = texts_.empty() ? 1 : texts_.rbegin()->first + 1;
+  if (number > kMaxNames) return fail(ErrorCode::kInternal, "there is no number left for a name");
   if (Result<void> inserted = insert_.run(number, text); !inserted) return std::unexpected(inserted.error());
   numbers_.emplace(text, number);
   texts_.emplace(number, text);

@@ -18,11 +18,15 @@
 
 namespace qkms::storage {
 
+// kCorrupt: somebody else wrote a number of ours that no seal covers.
+std::unexpected<Error> not_as_written(const char* table, const char* why);
+
 // Small numbers for KME and link IDs: keys of tables stay short integers. The IDs are those of the configuration, so
 // they are few.
 class Names {
  public:
   explicit Names(Database& database);
+  // kCorrupt: a number out of range, or a text twice, so that one row would be looked for under two numbers.
   Result<void> load();
 
   // The number of an ID, given to it now if it has none.
@@ -101,7 +105,8 @@ class ExtentTable {
  public:
   explicit ExtentTable(const TableContext& context);
   Result<void> add(const kms::ExtentRow& row, const SecretBytes& bits);
-  Result<void> move(const kms::ExtentRow& row);
+  // False: it is not there, and nothing was done.
+  Result<bool> move(const kms::ExtentRow& row);
   Result<void> drop(const kms::ExtentKey& key);
   Result<void> load(kms::Snapshot& snapshot);
   Result<void> load_bits(const kms::ExtentKey& key, kms::Loaded& loaded);

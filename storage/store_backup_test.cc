@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <fstream>
+
 #include "storage/sqlite_log.h"
 #include "storage/sqlite_store.h"
 #include "storage/store_bench.h"
+#include "storage/verify_store.h"
 
 namespace qkms::storage {
 namespace {
@@ -59,8 +62,9 @@ TEST_F(StoreBackupTest, HasWhatIsCommittedWhileItIsMade) {
   std::uint64_t record = kRecords + 1;
   int steps = 1;
   for (Result<bool> done = (*backup)->step(); !done.value(); done = (*backup)->step(), ++steps) {
+    if (record > kRecords + 2) continue;  // by now it may be copied, and be on its way to the disk
     EXPECT_FALSE(std::filesystem::exists(copy_));
-    if (record <= kRecords + 3) put_assignment(*store, record++);
+    put_assignment(*store, record++);
   }
   EXPECT_GT(steps, 2);
   const auto before = assignments_of(*store);
@@ -127,6 +131,91 @@ TEST_F(StoreBackupTest, IsNotRestoredUnderADaemonNorFromWhatIsNoStore) {
   std::filesystem::copy_file("/proc/self/exe", folder_.path() / "program");
   EXPECT_FALSE(restore_store(folder_.path() / "program", file_));
   EXPECT_TRUE(open()->load_all());  // untouched
+}
+
+// A restore that died between its moves is asked for again: the old store and its log are still whole.
+TEST_F(StoreBackupTest, LosesNothingOfTheOldStoreWhenItIsRestoredAgain) {
+  auto store = open();
+  fill(*store);
+  store.reset();
+  std::filesystem::copy_file(file_, copy_);
+  const std::filesystem::path before = file_.string() + ".before-restore";
+  const auto content = [](const std::filesystem::path& file) {
+    std::ifstream in(file);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  // Died before its last move, and before the one of the log.
+  for (const std::filesystem::path& log : {log_of(before), log_of(file_)}) {
+    for (const std::filesystem::path& file : {file_, before, log_of(before)}) std::filesystem::remove(file);
+    std::ofstream(before) << "the old store";
+    std::ofstream(log) << "its log";
+    ASSERT_TRUE(restore_store(copy_, file_));
+    EXPECT_EQ(content(before), "the old store");
+    EXPECT_EQ(content(log_of(before)), "its log");
+    EXPECT_FALSE(std::filesystem::exists(log_of(file_)));
+  }
+  // And once more, after it was done.
+  ASSERT_TRUE(restore_store(copy_, file_));
+  EXPECT_EQ(content(before), "the old store");
+  EXPECT_EQ(content(log_of(before)), "its log");
+  EXPECT_TRUE(std::filesystem::exists(before.string() + "-2"));
+  EXPECT_TRUE(open()->load_all()->node.restored);
+}
+
+// What a killed restore or backup left beside its file would be taken for the log of the next one.
+TEST_F(StoreBackupTest, TakesNothingInOfAnAttemptThatDied) {
+  auto store = open();
+  fill(*store);
+  store.reset();
+  std::filesystem::copy_file(file_, copy_);
+  const std::filesystem::path aside = file_.string() + ".new";
+  std::filesystem::copy_file(file_, aside);
+  {
+    const std::unique_ptr<Database> database = Database::open(aside).value();
+    database->leave_log();
+    ASSERT_TRUE(database->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL"));
+    ASSERT_TRUE(database->execute("UPDATE node SET record_limit = 7, restored = 1"));
+  }
+  ASSERT_TRUE(std::filesystem::exists(log_of(aside)));
+  store = open();
+  put_assignment(*store, kRecords + 1);
+  store.reset();
+  ASSERT_TRUE(restore_store(copy_, file_));
+  EXPECT_FALSE(std::filesystem::exists(log_of(aside)));
+  const auto snapshot = open()->load_all();
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_EQ(snapshot->node.record_limit, sample_node().record_limit);
+}
+
+// Step 3 of docs/operations/restore.md.
+TEST_F(StoreBackupTest, IsSoundOnceItIsMarkedAsRestored) {
+  auto store = open();
+  fill(*store);
+  store.reset();
+  std::filesystem::copy_file(file_, copy_);
+  store = open();  // another epoch; the one of the copy goes with its rows
+  Changes changes;
+  changes.burned = true;
+  changes.put_peers.push_back(sample_peer("KME-B", 9));
+  ASSERT_EQ(store->commit(std::move(changes)), CommitOutcome::kDurable);
+  store.reset();
+  std::filesystem::copy_file(copy_, file_, std::filesystem::copy_options::overwrite_existing);
+  EXPECT_FALSE(verify_store(file_, {}, bits(32, 1))->sound()) << "nobody said that it was put back";
+  ASSERT_TRUE(restore_store(copy_, file_));
+  const VerifyReport report = verify_store(file_, {}, bits(32, 1)).value();
+  EXPECT_TRUE(report.behind_keyring);
+  EXPECT_TRUE(report.marked_as_restored);
+  EXPECT_EQ(report.discrepancies.size(), 1U);
+  std::uint64_t unreadable = 0, destroyed = 0;
+  for (const VerifyReport::Table& table : report.tables) {
+    unreadable += table.unreadable;
+    destroyed += table.destroyed;
+  }
+  EXPECT_EQ(destroyed, kRecords + 401) << "all but the node's own";
+  EXPECT_EQ(unreadable, destroyed);
+  EXPECT_TRUE(report.sound());
+  ASSERT_TRUE(Database::open(file_).value()->execute("DELETE FROM assignment WHERE record = 2"));
+  EXPECT_FALSE(verify_store(file_, {}, bits(32, 1))->sound()) << "tampered with";
 }
 
 TEST_F(StoreBackupTest, IsFoundToBeOldByTheKeyringEvenIfNobodySaysSo) {

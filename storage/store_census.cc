@@ -63,7 +63,8 @@ Result<std::vector<Discrepancy>> compare(Database& database, Sealer& sealer, con
     for (const SealedRow& row : *rows) {
       if (row.place && sealer.open(*row.place, row.blob)) continue;
       const std::string* const name = names.text_of(row.group);
-      found.emplace(row.group, Discrepancy{row.group, name == nullptr ? "?" : *name, "its peer row does not open"});
+      found.emplace(row.group,
+                    Discrepancy{row.group, name == nullptr ? "?" : *name, "its peer row does not open", true});
     }
   }
   std::vector<Discrepancy> discrepancies;

@@ -14,6 +14,7 @@ struct Discrepancy {
   Group group = kOwnGroup;
   std::string name;  // of the peer or link; empty: the node's own rows
   std::string why;
+  bool only_unreadable = false;  // its rows are the right ones, but the peer's does not open
 };
 
 // Adds all rows of the file to an empty census. Reads the headers of their seals, and opens nothing.
@@ -24,9 +25,9 @@ Result<void> count_all_rows(Database& database, Census& census);
 Result<std::vector<Discrepancy>> compare(Database& database, Sealer& sealer, const Census& census, const Names& names,
                                          const Head& head);
 
-// Drops all rows of a group, in a transaction of the caller's. Returns how many there were.
-// Every extent, block and assignment, of whatever group, readable or not.
+// In a transaction of the caller's: every extent, block and assignment goes, of whatever group, readable or not.
 Result<void> drop_key_material(Database& database, RowSeals& seals);
+// Likewise all rows of a group. Returns how many there were.
 Result<std::uint64_t> drop_group(Database& database, RowSeals& seals, Group group);
 
 }  // namespace qkms::storage

@@ -110,7 +110,7 @@ TEST_P(StoreContract, MovesAnExtentAndLeavesItsBits) {
   changes.new_extents.emplace_back(sample_extent("KME-B", 1), bits(64, 2));
   commit(std::move(changes));
   Changes move;
-  move.moved_extents = {sample_extent("KME-B", 1, 32), sample_extent("KME-B", 77), sample_extent("KME-C", 1)};
+  move.moved_extents = {sample_extent("KME-B", 1, 32)};
   move.moved_extents[0].owner = kms::Owner::kPeer;
   commit(std::move(move));
   const Snapshot found = snapshot();
@@ -119,6 +119,25 @@ TEST_P(StoreContract, MovesAnExtentAndLeavesItsBits) {
   EXPECT_EQ(found.extents[0].owner, kms::Owner::kPeer);
   bench_->reopen();
   EXPECT_TRUE(load_bits("KME-B", 1).extent_bits.at({kme("KME-B"), 1}).equals(bits(64, 2)));
+}
+
+// What it says of the bits would not be stored, and the bits used again.
+TEST_P(StoreContract, FailsToMoveAnExtentThatIsNotThere) {
+  Changes changes;
+  changes.new_extents.emplace_back(sample_extent("KME-B", 1), bits(64, 2));
+  commit(std::move(changes));
+  for (const kms::ExtentRow& missing : {sample_extent("KME-B", 77), sample_extent("KME-C", 1)}) {
+    Changes move;
+    move.moved_extents = {sample_extent("KME-B", 1, 32), missing};
+    EXPECT_EQ(bench_->store().commit(std::move(move)), kms::CommitOutcome::kFailed);
+    EXPECT_EQ(snapshot().extents.at(0).front, 0U);
+  }
+  Changes burn;  // a batch may have moved what it burns
+  burn.burned = true;
+  burn.moved_extents = {sample_extent("KME-B", 1, 32)};
+  commit(std::move(burn));
+  EXPECT_TRUE(snapshot().extents.empty());
+  expect_the_same_after_reopening();
 }
 
 TEST_P(StoreContract, DropsAnExtentWithItsBits) {

@@ -34,8 +34,8 @@ Result<KnownStore> find_keyring(Database& database, std::int64_t version, const 
 Result<void> count_and_compare(Database& database, const Head& head, OpenedStore& opened) {
   Sealing& sealing = *opened.sealing;
   opened.audit = head.audit;
-  if (Result<void> whole = AuditTable(database, head.audit).check_end(); !whole) return whole;
-  opened.behind_keyring = head.epoch < sealing.keyring().head_epoch();
+  if (Result<void> whole = AuditTable(database, head.audit).check_ends(); !whole) return whole;
+  if (head.epoch < sealing.keyring().head_epoch()) opened.copy_of_epoch = head.epoch;
   Names names(database);
   if (Result<void> loaded = names.load(); !loaded) return loaded;
   if (Result<void> counted = count_all_rows(database, sealing.census()); !counted) return counted;
@@ -68,16 +68,20 @@ Result<void> bring_up_to_date(Database& database, Found& found, OpenedStore& ope
   return {};
 }
 
-Result<void> put_head(Database& database, Sealing& sealing, const AuditSpan& audit) {
+// Of a store that was put back, the head goes on to say so: this start may end before anything is burned.
+Result<void> put_head(Database& database, OpenedStore& opened) {
+  Sealing& sealing = *opened.sealing;
+  const EpochId epoch = opened.copy_of_epoch.value_or(sealing.sealer().epoch());
   Names names(database);
   if (Result<void> loaded = names.load(); !loaded) return loaded;
-  return HeadTable(database, sealing.sealer()).put(sealing.keyring().store_id(), sealing.census(), names, audit);
+  return HeadTable(database, sealing.sealer())
+      .put(sealing.keyring().store_id(), epoch, sealing.census(), names, opened.audit);
 }
 
 Result<void> run_transaction(Database& database, Found& found, OpenedStore& opened) {
   if (Result<void> begun = database.execute("BEGIN IMMEDIATE"); !begun) return begun;
   if (Result<void> done = bring_up_to_date(database, found, opened); !done) return done;
-  if (Result<void> put = put_head(database, *opened.sealing, opened.audit); !put) return put;
+  if (Result<void> put = put_head(database, opened); !put) return put;
   if (at_failpoint(Failpoint::kStoreMigrate) != Fault::kNone) return fail(ErrorCode::kIo, "a failpoint");
   return database.execute("COMMIT");
 }
@@ -116,6 +120,7 @@ Result<OpenedStore> open_store(Database& database, const std::filesystem::path& 
   if (database.read_only()) return fail(ErrorCode::kIo, "it cannot be written to");
   // Now that SQLite holds the file's lock, and before anybody acts upon what was read: keys are destroyed below.
   if (Result<void> settled = settle_log(store); !settled) return std::unexpected(settled.error());
+  database.take_log_in();
   Found found{.version = *version, .format1 = {}, .head = {}};
   if (*version == 1) {
     Result<Format1> keys = Format1::read_keys(database, master_key);  // before a keyring is made for a wrong one

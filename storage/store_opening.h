@@ -21,8 +21,8 @@ struct OpenedStore {
   std::unique_ptr<Sealing> sealing;
   std::vector<Quarantined> quarantined;
   AuditSpan audit;
-  std::uint64_t left_behind = 0;  // rows that did not open when format 1 was brought over
-  bool behind_keyring = false;    // this file is a copy from before something that the keyring knows of
+  std::uint64_t left_behind = 0;         // rows that did not open when format 1 was brought over
+  std::optional<EpochId> copy_of_epoch;  // this file is a copy from then, and the keyring knows of later commits
 };
 
 // `store` names the file of `database`. kInvalid: another master key, a keyring of another store, a newer store.

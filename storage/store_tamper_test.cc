@@ -6,6 +6,8 @@
 #include <fstream>
 
 #include "storage/head_table.h"
+#include "storage/kill_at_syscall.h"
+#include "storage/sqlite_log.h"
 #include "storage/store_bench.h"
 #include "storage/verify_store.h"
 
@@ -320,14 +322,193 @@ TEST_F(StoreTamperTest, DoesNotRunWithAnOldKeyring) {
   EXPECT_EQ(rows_of(*open(), "KME-B"), kRowsOfAPeer);
 }
 
-TEST_F(StoreTamperTest, KnowsAnOldCopyOfItself) {
+// --- the whole file put back
+
+Changes burning() {
+  Changes changes;
+  changes.burned = true;
+  changes.node = sample_node();
+  changes.node->restored = false;
+  return changes;
+}
+
+TEST_F(StoreTamperTest, KnowsAnOldCopyOfItselfUntilACommitHasBurnedIt) {
   fill();
+  sql("UPDATE node SET restored = 0");
   copy_store();
   commit(*open(), later_changes());
   std::filesystem::rename(copy_, file_);
   EXPECT_TRUE(verify().behind_keyring);
-  EXPECT_TRUE(open()->is_behind_keyring());
-  EXPECT_FALSE(open()->is_behind_keyring()) << "from then on it is the store";
+  for (int start = 0; start < 3; ++start) {
+    SCOPED_TRACE("start " + std::to_string(start));
+    std::unique_ptr<SqliteStore> store = open();
+    EXPECT_TRUE(store->is_behind_keyring());
+    EXPECT_TRUE(store->load_all()->node.restored);
+    if (start == 1) commit(*store, {});  // which burns nothing
+    store.reset();
+    sql("UPDATE node SET restored = 0");  // whoever put the file back can do this, too
+    EXPECT_TRUE(verify().behind_keyring);
+  }
+  std::unique_ptr<SqliteStore> store = open();
+  commit(*store, burning());
+  EXPECT_FALSE(store->load_all()->node.restored);
+  store.reset();
+  store = open();
+  EXPECT_FALSE(store->is_behind_keyring()) << "from then on it is the store";
+  EXPECT_FALSE(store->load_all()->node.restored);
+}
+
+// However early a start dies, the next one knows that the store was put back.
+TEST_F(StoreTamperTest, KnowsAnOldCopyAfterAKillAtEachStepUpToTheCommitThatBurns) {
+  fill();
+  sql("UPDATE node SET restored = 0");
+  copy_store();
+  Changes given;
+  given.dropped_assignments = {{kme("KME-B"), 1}};
+  commit(*open(), std::move(given));
+  const std::filesystem::path model = folder_.path() / "model", run = folder_.path() / "run";
+  std::filesystem::create_directory(model);
+  std::filesystem::rename(copy_, model / "store");
+  std::filesystem::rename(keyring_beside(file_), model / "keyring");
+  const auto start_and_burn = [&run] {
+    const auto store = SqliteStore::open(run / "store", bits(32, 1));
+    return store && (*store)->load_all()->node.restored && (*store)->commit(burning()) == CommitOutcome::kDurable ? 0
+                                                                                                                  : 2;
+  };
+  int marked = 0, burned = 0;
+  for (int nth = 1;; ++nth) {
+    SCOPED_TRACE("killed before change " + std::to_string(nth));
+    std::filesystem::remove_all(run);
+    std::filesystem::copy(model, run);
+    const Killed killed = kill_at_syscall(nth, start_and_burn);
+    ASSERT_NE(killed, Killed::kNotPossible) << "this test needs ptrace";
+    const auto store = SqliteStore::open(run / "store", bits(32, 1));
+    ASSERT_TRUE(store) << store.error().text;
+    ++((*store)->load_all()->node.restored ? marked : burned);
+    kms::Needs needs;
+    needs.assignments.insert({kme("KME-B"), 1});
+    const bool there = !(*store)->load(needs)->assignments.empty();
+    ASSERT_TRUE((*store)->load_all()->node.restored || !there) << "it would be given out again";
+    if (killed == Killed::kNot) break;
+  }
+  EXPECT_GT(marked, 20);
+  EXPECT_GT(burned, 0);
+}
+
+// --- what is not sealed
+
+// The tables' text says what a statement does: a trigger could keep a row, a table without its key could hold one
+// twice.
+TEST_F(StoreTamperTest, DoesNotRunWithASchemaThatIsNotItsOwn) {
+  for (const char* change : {
+           "CREATE TRIGGER t BEFORE DELETE ON assignment BEGIN SELECT RAISE(IGNORE); END",
+           "CREATE VIEW v AS SELECT * FROM assignment",
+           "CREATE INDEX i ON assignment (expires_at)",
+           "CREATE TABLE other (a)",
+           "DROP TABLE seen_block",
+           "ALTER TABLE name ADD COLUMN x INTEGER",
+           "CREATE TABLE a AS SELECT * FROM assignment; DROP TABLE assignment; ALTER TABLE a RENAME TO assignment",
+       }) {
+    SCOPED_TRACE(change);
+    start_anew();
+    sql(change);
+    const auto verified = verify_store(file_, {}, bits(32, 1));
+    EXPECT_TRUE(!verified && verified.error().code == ErrorCode::kCorrupt);
+    EXPECT_EQ(refusal("its schema is not"), ErrorCode::kCorrupt);
+  }
+}
+
+TEST_F(StoreTamperTest, RunsNoTriggerAndReadsNoView) {
+  fill();
+  sql("CREATE TRIGGER t BEFORE DELETE ON outbox BEGIN SELECT RAISE(IGNORE); END; CREATE VIEW v AS SELECT 1;"
+      "DELETE FROM outbox");
+  const std::unique_ptr<Database> database = Database::open(file_).value();
+  EXPECT_EQ(*database->query_number("SELECT count(*) FROM outbox"), 0);
+  EXPECT_FALSE(database->query_number("SELECT * FROM v"));
+  EXPECT_FALSE(database->execute("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = NULL WHERE name = 'v'"));
+}
+
+// Rows are found by numbers that stand in no seal: each must mean one thing.
+TEST_F(StoreTamperTest, DoesNotRunWithNumbersThatItNeverGives) {
+  for (const char* change : {
+           "INSERT INTO name SELECT -number, text FROM name WHERE text = 'KME-B'",
+           "INSERT INTO name SELECT number + 100, text FROM name WHERE text = 'KME-B'",
+           "INSERT INTO name VALUES (0, 'new')",
+           "INSERT INTO name VALUES (-1, 'new')",
+           "INSERT INTO name VALUES (9223372036854775807, 'new')",
+           "UPDATE block SET number = 9223372036854775807 WHERE number = 4",
+           "UPDATE block SET number = -9223372036854775807 WHERE number = 1",
+           "UPDATE block SET block = (SELECT block FROM block WHERE number = 2) WHERE number = 1",
+           "INSERT INTO seen_block VALUES (1, 9223372036854775807, zeroblob(16))",
+           "INSERT INTO seen_block VALUES (1, -9223372036854775807, zeroblob(16))",
+       }) {
+    SCOPED_TRACE(change);
+    start_anew();
+    sql(change);
+    const auto verified = verify_store(file_, {}, bits(32, 1));
+    EXPECT_TRUE(!verified && verified.error().code == ErrorCode::kCorrupt);
+    EXPECT_EQ(refusal("is not as this store writes it"), ErrorCode::kCorrupt);
+  }
+}
+
+// The time of expiry is believed when the row opens: a flipped bit in the first record must not keep all the others.
+TEST_F(StoreTamperTest, LetsOthersExpireBehindARecordWhoseTimeIsWrong) {
+  Changes changes = sample_changes();
+  for (std::uint64_t record = 3; record <= 9; ++record)
+    changes.put_assignments.push_back(sample_assignment("KME-B", record));
+  changes.put_assignments.push_back(sample_assignment("KME-B", 10, 9000));
+  changes.put_assignments.push_back(sample_assignment("KME-B", 11));
+  commit(*open(), std::move(changes));
+  sql("UPDATE assignment SET expires_at = expires_at | (1 << 60) WHERE record = 1 AND issuer = (SELECT number FROM "
+      "name WHERE text = 'KME-B')");
+  const auto store = open();
+  kms::Needs needs;
+  needs.expired_at = 5000;
+  const kms::Loaded loaded = store->load(needs).value();
+  EXPECT_EQ(std::ranges::count(loaded.expired, kme("KME-B"), &kms::AssignmentId::issuer), 8) << "records 2 to 9";
+  EXPECT_EQ(loaded.unreadable, 1U);
+  EXPECT_EQ(store->load(needs)->unreadable, 0U) << "counted once";
+}
+
+// --- refused, verified: left as it is
+
+class LeftAsItIs : public StoreTamperTest {
+ protected:
+  // Whoever wrote last did not close: there is a log that nobody settled.
+  void leave_a_log(const char* text) {
+    const std::unique_ptr<Database> database = Database::open(file_).value();
+    database->leave_log();
+    ASSERT_TRUE(database->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL"));
+    ASSERT_TRUE(database->execute(text));
+  }
+  static std::string content(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+};
+
+TEST_F(LeftAsItIs, WhenItIsOfANewerVersionAndHasALog) {
+  fill();
+  sql("PRAGMA user_version = 3");
+  leave_a_log("CREATE TABLE from_the_future (a)");
+  const std::string store = content(file_), log = content(log_of(file_));
+  ASSERT_GT(log.size(), 1000U);
+  EXPECT_EQ(refusal("by a newer qkms"), ErrorCode::kInvalid);
+  EXPECT_EQ(verify_store(file_, {}, bits(32, 1)).error().code, ErrorCode::kInvalid);
+  EXPECT_TRUE(content(file_) == store);
+  EXPECT_TRUE(content(log_of(file_)) == log);
+}
+
+TEST_F(LeftAsItIs, WhenItIsVerifiedAndHasALog) {
+  fill();
+  leave_a_log("UPDATE node SET restored = 0");
+  const std::string store = content(file_), log = content(log_of(file_));
+  ASSERT_GT(log.size(), 1000U);
+  EXPECT_TRUE(verify().sound());
+  EXPECT_TRUE(content(file_) == store);
+  EXPECT_TRUE(content(log_of(file_)) == log);
+  EXPECT_FALSE(open()->load_all()->node.restored);
+  EXPECT_EQ(content(log_of(file_)), "") << "an opening settles it and takes it in";
 }
 
 }  // namespace

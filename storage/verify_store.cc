@@ -5,6 +5,7 @@
 
 #include "storage/sealed_walk.h"
 #include "storage/sqlite_audit.h"
+#include "storage/sqlite_log.h"
 #include "storage/sqlite_schema.h"
 #include "storage/sqlite_store.h"
 
@@ -23,9 +24,10 @@ Result<void> expect_current_format(Database& database, const std::filesystem::pa
                                        " at its next start");
 }
 
-Result<VerifyReport::Table> open_all(Database& database, Sealer& sealer, const Names& names,
+Result<VerifyReport::Table> open_all(Database& database, const Keyring& keyring, const Names& names,
                                      const SealedColumn& column) {
-  VerifyReport::Table table{.name = column.table, .rows = 0, .unreadable = 0};
+  Sealer sealer(keyring);
+  VerifyReport::Table table{.name = column.table, .rows = 0, .unreadable = 0, .destroyed = 0};
   SealedWalk walk(database, names, column);
   for (;;) {
     const Result<std::vector<SealedRow>> rows = walk.next(kRowsAtOnce);
@@ -33,7 +35,9 @@ Result<VerifyReport::Table> open_all(Database& database, Sealer& sealer, const N
     if (rows->empty()) return table;
     for (const SealedRow& row : *rows) {
       ++table.rows;
-      if (!row.place || !sealer.open(*row.place, row.blob)) ++table.unreadable;
+      if (row.place && sealer.open(*row.place, row.blob)) continue;
+      ++table.unreadable;
+      if (epoch_of(row.blob) != 0 && keyring.key_of(epoch_of(row.blob)) == nullptr) ++table.destroyed;
     }
   }
 }
@@ -42,17 +46,21 @@ Result<VerifyReport> verify(Database& database, const KnownStore& known) {
   Sealer sealer(*known.keyring);
   Result<Census> census = Census::make(known.keyring->census_key());
   if (!census) return std::unexpected(census.error());
-  Names names(database);
-  if (Result<void> loaded = names.load(); !loaded) return std::unexpected(loaded.error());
+  RowSeals seals(sealer, *census);
+  Tables tables(database, seals);
+  if (Result<void> loaded = tables.load(); !loaded) return std::unexpected(loaded.error());
   if (Result<void> counted = count_all_rows(database, *census); !counted) return std::unexpected(counted.error());
-  Result<std::vector<Discrepancy>> found = compare(database, sealer, *census, names, known.head);
+  Result<std::vector<Discrepancy>> found = compare(database, sealer, *census, tables.names, known.head);
   if (!found) return std::unexpected(found.error());
+  const Result<std::int64_t> restored = database.query_number("SELECT restored FROM node");
+  if (!restored) return std::unexpected(restored.error());
   VerifyReport report{.tables = {},
                       .discrepancies = std::move(*found),
                       .behind_keyring = known.head.epoch < known.keyring->head_epoch(),
+                      .marked_as_restored = *restored != 0,
                       .audit_records = AuditTable(database, known.head.audit).verify()};
   for (const SealedColumn* column : kSealedColumns) {
-    Result<VerifyReport::Table> table = open_all(database, sealer, names, *column);
+    Result<VerifyReport::Table> table = open_all(database, *known.keyring, tables.names, *column);
     if (!table) return std::unexpected(table.error());
     report.tables.push_back(std::move(*table));
   }
@@ -62,8 +70,12 @@ Result<VerifyReport> verify(Database& database, const KnownStore& known) {
 }  // namespace
 
 bool VerifyReport::sound() const {
-  return !behind_keyring && audit_records && discrepancies.empty() &&
-         std::ranges::all_of(tables, [](const Table& table) { return table.unreadable == 0; });
+  const auto harmless = [this](const Discrepancy& found) { return marked_as_restored && found.only_unreadable; };
+  const auto opens = [this](const Table& table) {
+    return table.unreadable == (marked_as_restored ? table.destroyed : 0);
+  };
+  return (!behind_keyring || marked_as_restored) && audit_records && std::ranges::all_of(discrepancies, harmless) &&
+         std::ranges::all_of(tables, opens);
 }
 
 Result<VerifyReport> verify_store(const std::filesystem::path& store, const std::filesystem::path& keyring,
@@ -76,6 +88,7 @@ Result<VerifyReport> verify_store(const std::filesystem::path& store, const std:
   if (!lock) return std::unexpected(lock.error());
   Result<std::unique_ptr<Database>> database = Database::open(store);
   if (!database) return std::unexpected(database.error());
+  if (std::filesystem::exists(log_of(store), ignored)) (*database)->leave_log();
   if (Result<void> current = expect_current_format(**database, store); !current) {
     return std::unexpected(current.error());
   }
