@@ -107,6 +107,7 @@ Daemon::Started Daemon::start_all() {
   if (engine_->state() == kms::Node::State::kOpen) start_syslog_copy();
   transport_->start();
   if (auto done = open_listeners(*parts); !done) return done;
+  if (engine_->state() == kms::Node::State::kSealed) links_->pause();
   links_->update(config->links);
   reloader_ = std::make_unique<Reloader>([this](std::string_view who) { return reload_for(who); });
   // Everything that a request may touch is there.
@@ -403,6 +404,7 @@ void Daemon::state_changed(kms::Node::State state) {
     case kms::Node::State::kOpen:
       spdlog::warn("the store is open again");
       transport_->resume();
+      links_->resume();
       return;
     case kms::Node::State::kClosed:
       spdlog::error("the store is closed: no key goes out until it can be written again: {}",
@@ -411,6 +413,7 @@ void Daemon::state_changed(kms::Node::State state) {
       return;
     case kms::Node::State::kSealed:  // whoever did it says so
       transport_->pause();
+      links_->pause();
       return;
     case kms::Node::State::kDead:
       break;

@@ -39,8 +39,38 @@ void Links::start(const LinkConfig& link) {
   running_.insert_or_assign(link.id, Running{link, std::move(supervisor)});
 }
 
-// A driver is stopped without the lock: it may be about to offer a block.
 void Links::update(const std::vector<LinkConfig>& links) {
+  const std::lock_guard changing(changing_);
+  {
+    const std::lock_guard lock(mutex_);
+    wanted_ = links;
+    if (paused_) return;
+  }
+  apply(links);
+}
+
+void Links::pause() {
+  const std::lock_guard changing(changing_);
+  {
+    const std::lock_guard lock(mutex_);
+    paused_ = true;
+  }
+  apply({});
+}
+
+void Links::resume() {
+  const std::lock_guard changing(changing_);
+  std::vector<LinkConfig> wanted;
+  {
+    const std::lock_guard lock(mutex_);
+    paused_ = false;
+    wanted = wanted_;
+  }
+  apply(wanted);
+}
+
+// A driver is stopped without the lock: it may be about to offer a block.
+void Links::apply(const std::vector<LinkConfig>& links) {
   std::vector<std::shared_ptr<drivers::LinkSupervisor>> ending;
   std::vector<LinkConfig> beginning;
   {
@@ -69,6 +99,14 @@ std::vector<drivers::LinkStatus> Links::status() const {
   const std::lock_guard lock(mutex_);
   std::vector<drivers::LinkStatus> all;
   for (const auto& [link, running] : running_) all.push_back(running.supervisor->status());
+  if (!paused_) return all;
+  for (const LinkConfig& link : wanted_) {
+    drivers::LinkStatus& status = all.emplace_back();
+    status.link = link.id;
+    status.driver = link.driver;
+    status.simulated = link.driver == "simulated";
+    status.held = "the KME is sealed";
+  }
   return all;
 }
 

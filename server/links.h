@@ -1,8 +1,7 @@
 // The links of this site: a supervised driver for each, and what is known of it.
 //
-// Operation: update() at the start and at a reload, stop() once, from one thread at a time. Links whose settings stay
-// as they are go on. Concurrency: status(), test(), hear(), fill() and noticed() from any thread; drivers call in from
-// their own.
+// Operation: update() at the start and at a reload, stop() once. Links whose settings stay as they are go on.
+// Concurrency: all from any thread; drivers call in from their own.
 #pragma once
 
 #include <functional>
@@ -28,6 +27,9 @@ class Links final : private drivers::BlockSink {
 
   void update(const std::vector<LinkConfig>& links);
   void stop();
+  // While the KME is sealed no driver runs, and none holds a block.
+  void pause();
+  void resume();
 
   std::vector<drivers::LinkStatus> status() const;
   // Has the driver look at its device, on a thread of its own: one at a time, kOverloaded says that another is under
@@ -46,6 +48,7 @@ class Links final : private drivers::BlockSink {
     LinkConfig config;
     std::shared_ptr<drivers::LinkSupervisor> supervisor;  // shared with whoever probes it meanwhile
   };
+  void apply(const std::vector<LinkConfig>& links);
   void start(const LinkConfig& link);
   std::shared_ptr<drivers::LinkSupervisor> find(const LinkId& link) const;
 
@@ -54,7 +57,10 @@ class Links final : private drivers::BlockSink {
   void quarantined(const LinkId& link, const BlockId& block, std::size_t bytes, const std::string& why) override;
 
   EngineThread& engine_;
+  std::mutex changing_;  // one update, pause or resume at a time
   mutable std::mutex mutex_;
+  std::vector<LinkConfig> wanted_;
+  bool paused_ = false;
   std::set<LinkId> full_;  // for drivers that start later
   std::map<LinkId, Running> running_;
   bool testing_ = false, stopped_ = false;
