@@ -42,7 +42,7 @@ class OperatorRoutes(CertificateCase):
                         answer = ask(self.lab, "operator", credential, request=request)
                         if expected is None:
                             self.assertNotIn(answer, (REFUSED, 401))
-                            reads = path in ("/livez", "/metrics", "/readyz", "/audit") and method == "GET"
+                            reads = path in ("/livez", "/metrics", "/readyz", "/audit", "/links") and method == "GET"
                             does = path in ("/reload", "/backup", "/seal", "/unseal") and method == "POST"
                             self.assertEqual(answer == 200, reads or does, answer)
                         else:

@@ -326,7 +326,7 @@ class Descriptors(LabTest):
         self.assertEqual(client.get_key("SAE-B1")[0], 200)
         key_file, kept = self.a.folder / "master.key", self.a.folder / "master.key.old"
         os.replace(key_file, kept)
-        self.lab.run(self.lab.qkmsctl, "new-master-key", key_file)
+        self.lab.run(self.lab.qkmsctl, "new-master-key", f"file:{key_file}")
         for path in ("/backup", "/rotate-master"):
             code, text = self.ask(operator, path, "POST")
             self.assertGreaterEqual(code, 400, path)

@@ -93,7 +93,7 @@ class Round:
             self.victim.wait_until_up()
             if step == "rotate_master":
                 os.replace(self.master_key(), self.old_key())
-                self.victim.lab.run(self.victim.lab.qkmsctl, "new-master-key", self.master_key())
+                self.victim.lab.run(self.victim.lab.qkmsctl, "new-master-key", f"file:{self.master_key()}")
             with contextlib.suppress(OSError, http.client.HTTPException):
                 self.victim.ask_operator(ASKED[step], "POST")
 
