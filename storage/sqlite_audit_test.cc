@@ -52,7 +52,10 @@ class SqliteAudit : public testing::Test {
     reopen();
     return report ? report->audit_records : std::unexpected(report.error());
   }
-  void keep_only(std::uint64_t bytes) { store_->keep_audit_bytes(bytes); }
+  void keep_only(std::uint64_t bytes) {
+    settings_.audit_bytes = bytes;
+    reopen();
+  }
   std::vector<std::string> lines(std::uint64_t first = 1) { return store_->read_audit(first, 1 << 20).value().lines; }
   // SQL behind the daemon's back.
   void tamper(const std::string& sql) {
