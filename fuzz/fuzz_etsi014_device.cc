@@ -21,7 +21,8 @@ void look_at_body(const SecretBytes& body) {
   if (const auto status = read_status(body)) {
     require(status->key_size_bits > 0 && status->max_key_per_request > 0, "a status can be worked with");
     require(status->min_key_size_bits <= status->max_key_size_bits, "sizes are in order");
-    require(read_status(body) == status, "a status is read the same again");
+    const auto again = read_status(body);
+    require(again && *again == *status, "a status is read the same again");
   }
   const auto keys = read_key_container(body);
   if (keys) {
