@@ -235,6 +235,7 @@ void run_churn(Field& field, Lane& lane) {
     store_bytes.push_back(static_cast<double>(lane.store->size_bytes()));
     log_bytes.push_back(static_cast<double>(lane.store->log_bytes()));
   }
+  if (keys.empty()) return say(fmt::format("  {:<9} no time left", lane.name));
   say(fmt::format("  {:<9} {} keys came and went at {:.0f} keys/s: {:.1f} MB, log {:.1f} MB", lane.name, gone,
                   static_cast<double>(gone) / spent.wall_s, 1e-6 * store_bytes.back(), 1e-6 * log_bytes.back()));
   field.results.row("churn", lane.name)
