@@ -52,7 +52,7 @@ struct LinkStatus {
   std::uint64_t quarantined = 0;        // blocks that failed a health test, or came while the link was distrusted
   std::uint64_t rejected = 0;           // what came and was no block
   std::optional<Millis> last_block_at;
-  std::string held;  // why a block waits; empty: none does
+  std::string held;     // why a block waits; empty: none does
   double rate_bps = 0;  // of blocks let in, over about the last minute
   DeviceReport device;
   std::vector<std::pair<LinkAlarm, std::string>> alarms;

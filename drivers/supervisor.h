@@ -2,9 +2,9 @@
 // with back-off, its blocks are tested (health.h) and metered, and what is wrong is visible (link_watch.h).
 //
 // Operation: start() once, stop() once. Concurrency: a thread for the driver; status(), probe(), hear(),
-// fill() and mismatched() from any thread. Limits: one block at a time is on its way from a driver to the engine: offer() waits.
-// What would surprise: a driver that does not stop within kStopMs is left behind on its thread, cut off from
-// everything, until the process ends: the alternative would be a daemon that does not stop.
+// fill() and mismatched() from any thread. Limits: one block at a time is on its way from a driver to the engine:
+// offer() waits. What would surprise: a driver that does not stop within kStopMs is left behind on its thread, cut off
+// from everything, until the process ends: the alternative would be a daemon that does not stop.
 #pragma once
 
 #include <memory>

@@ -116,7 +116,7 @@ class Daemon final : private EngineOutlet {
   std::unique_ptr<SyslogCopy> syslog_copy_;
   std::optional<std::uint64_t> first_opening_;  // of the store: the last record of the audit log then
   bool syslog_started_ = false;
-  std::unique_ptr<Reloader> reloader_;      // the first to be stopped: it touches all of the above
+  std::unique_ptr<Reloader> reloader_;  // the first to be stopped: it touches all of the above
 };
 
 }  // namespace qkms::server

@@ -24,7 +24,19 @@ namespace {
 constexpr std::uintmax_t kLeastDiskBytes = 64 << 20;
 
 struct Route {
-  enum class What { kLive, kReady, kMetrics, kLinks, kTestLink, kAudit, kReload, kBackup, kRotateMaster, kSeal, kUnseal };
+  enum class What {
+    kLive,
+    kReady,
+    kMetrics,
+    kLinks,
+    kTestLink,
+    kAudit,
+    kReload,
+    kBackup,
+    kRotateMaster,
+    kSeal,
+    kUnseal
+  };
   std::string_view path, method;
   What what;
 };
