@@ -33,6 +33,11 @@ class StoreTamperTest : public testing::Test {
     EXPECT_THAT(store.error().text, HasSubstr(words));
     return store.error().code;
   }
+  void expect_corrupt(std::string_view words) {
+    const auto verified = verify_store(file_, {}, bits(32, 1));
+    EXPECT_TRUE(!verified && verified.error().code == ErrorCode::kCorrupt);
+    EXPECT_EQ(refusal(words), ErrorCode::kCorrupt);
+  }
   static void commit(kms::Store& store, Changes changes) {
     ASSERT_EQ(store.commit(std::move(changes)), CommitOutcome::kDurable);
   }
@@ -67,6 +72,17 @@ class StoreTamperTest : public testing::Test {
     }
     const Result<void> done = database->execute(text.c_str());
     ASSERT_TRUE(done) << done.error().text;
+  }
+  // Whoever wrote last did not close: there is a log that nobody settled.
+  void leave_a_log(const char* text) {
+    const std::unique_ptr<Database> database = Database::open(file_).value();
+    database->leave_log();
+    ASSERT_TRUE(database->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL"));
+    ASSERT_TRUE(database->execute(text));
+  }
+  static std::string content(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
   }
   void copy_store() { std::filesystem::copy_file(file_, copy_, std::filesystem::copy_options::overwrite_existing); }
   VerifyReport verify() { return verify_store(file_, {}, bits(32, 1)).value(); }
@@ -208,11 +224,7 @@ TEST_F(StoreTamperTest, FindsNothingAmissInAnUntouchedStore) {
 TEST_F(StoreTamperTest, IsVerifiedTableByTableAndLeftAsItIs) {
   fill();
   sql("UPDATE assignment SET expires_at = expires_at + 1 WHERE record = 1");
-  const auto content = [this] {
-    std::ifstream in(file_, std::ios::binary);
-    return std::string{std::istreambuf_iterator<char>(in), {}};
-  };
-  const std::string before = content();
+  const std::string before = content(file_);
   for (int i = 0; i < 2; ++i) {
     const VerifyReport report = verify();
     EXPECT_FALSE(report.sound());
@@ -223,7 +235,7 @@ TEST_F(StoreTamperTest, IsVerifiedTableByTableAndLeftAsItIs) {
       EXPECT_EQ(table.unreadable, table.name == "assignment" ? 2U : 0U) << table.name;
     }
   }
-  EXPECT_EQ(content(), before);
+  EXPECT_TRUE(content(file_) == before);
 }
 
 TEST_F(StoreTamperTest, IsNotVerifiedWhileItIsInUseNorWhenThereIsNone) {
@@ -247,8 +259,7 @@ TEST_F(StoreTamperTest, OpensNoRowsThatWereSwappedWithinAGroup) {
 TEST_F(StoreTamperTest, FindsRowsThatWereSwappedBetweenGroups) {
   fill();
   sql("CREATE TEMP TABLE was AS SELECT * FROM outbox; DELETE FROM outbox; INSERT INTO outbox SELECT (SELECT max(peer) "
-      "+ "
-      "min(peer) FROM was) - peer, sequence, message FROM was");
+      "+ min(peer) FROM was) - peer, sequence, message FROM was");
   const auto store = open();
   EXPECT_THAT(names(*store), ElementsAre("KME-B", "KME-C"));
   EXPECT_EQ(rows_of(*store, "KME-B") + rows_of(*store, "KME-C"), 0U);
@@ -258,8 +269,7 @@ TEST_F(StoreTamperTest, FindsRowsThatWereSwappedBetweenGroups) {
 TEST_F(StoreTamperTest, LosesOneAssignmentToAFlippedBit) {
   fill();
   sql("UPDATE assignment SET bits = CAST(substr(bits, 1, 40) || x'00' || substr(bits, 42) AS BLOB) WHERE record = 1 "
-      "AND "
-      "issuer = (SELECT number FROM name WHERE text = 'KME-B')");
+      "AND issuer = (SELECT number FROM name WHERE text = 'KME-B')");
   const auto store = open();
   EXPECT_THAT(names(*store), IsEmpty());
   EXPECT_EQ(rows_of(*store, "KME-B"), kRowsOfAPeer - 1);
@@ -342,18 +352,14 @@ TEST_F(StoreTamperTest, KnowsAnOldCopyOfItselfUntilACommitHasBurnedIt) {
   for (int start = 0; start < 3; ++start) {
     SCOPED_TRACE("start " + std::to_string(start));
     std::unique_ptr<SqliteStore> store = open();
-    EXPECT_TRUE(store->is_behind_keyring());
-    EXPECT_TRUE(store->load_all()->node.restored);
+    EXPECT_TRUE(store->is_behind_keyring() && store->load_all()->node.restored);
     if (start == 1) commit(*store, {});  // which burns nothing
     store.reset();
     sql("UPDATE node SET restored = 0");  // whoever put the file back can do this, too
     EXPECT_TRUE(verify().behind_keyring);
   }
-  std::unique_ptr<SqliteStore> store = open();
-  commit(*store, burning());
-  EXPECT_FALSE(store->load_all()->node.restored);
-  store.reset();
-  store = open();
+  commit(*open(), burning());
+  const auto store = open();
   EXPECT_FALSE(store->is_behind_keyring()) << "from then on it is the store";
   EXPECT_FALSE(store->load_all()->node.restored);
 }
@@ -372,8 +378,8 @@ TEST_F(StoreTamperTest, KnowsAnOldCopyAfterAKillAtEachStepUpToTheCommitThatBurns
   std::filesystem::rename(keyring_beside(file_), model / "keyring");
   const auto start_and_burn = [&run] {
     const auto store = SqliteStore::open(run / "store", bits(32, 1));
-    return store && (*store)->load_all()->node.restored && (*store)->commit(burning()) == CommitOutcome::kDurable ? 0
-                                                                                                                  : 2;
+    if (!store || !(*store)->load_all()->node.restored) return 2;
+    return (*store)->commit(burning()) == CommitOutcome::kDurable ? 0 : 3;
   };
   int marked = 0, burned = 0;
   for (int nth = 1;; ++nth) {
@@ -384,11 +390,9 @@ TEST_F(StoreTamperTest, KnowsAnOldCopyAfterAKillAtEachStepUpToTheCommitThatBurns
     ASSERT_NE(killed, Killed::kNotPossible) << "this test needs ptrace";
     const auto store = SqliteStore::open(run / "store", bits(32, 1));
     ASSERT_TRUE(store) << store.error().text;
-    ++((*store)->load_all()->node.restored ? marked : burned);
-    kms::Needs needs;
-    needs.assignments.insert({kme("KME-B"), 1});
-    const bool there = !(*store)->load(needs)->assignments.empty();
-    ASSERT_TRUE((*store)->load_all()->node.restored || !there) << "it would be given out again";
+    const bool restored = (*store)->load_all()->node.restored;
+    ++(restored ? marked : burned);
+    ASSERT_TRUE(restored || rows_of(**store, "KME-B") == 3) << "more than the peer's row and two messages";
     if (killed == Killed::kNot) break;
   }
   EXPECT_GT(marked, 20);
@@ -397,8 +401,7 @@ TEST_F(StoreTamperTest, KnowsAnOldCopyAfterAKillAtEachStepUpToTheCommitThatBurns
 
 // --- what is not sealed
 
-// The tables' text says what a statement does: a trigger could keep a row, a table without its key could hold one
-// twice.
+// A trigger could keep a row that is deleted, a table without its key could hold one twice.
 TEST_F(StoreTamperTest, DoesNotRunWithASchemaThatIsNotItsOwn) {
   for (const char* change : {
            "CREATE TRIGGER t BEFORE DELETE ON assignment BEGIN SELECT RAISE(IGNORE); END",
@@ -412,9 +415,7 @@ TEST_F(StoreTamperTest, DoesNotRunWithASchemaThatIsNotItsOwn) {
     SCOPED_TRACE(change);
     start_anew();
     sql(change);
-    const auto verified = verify_store(file_, {}, bits(32, 1));
-    EXPECT_TRUE(!verified && verified.error().code == ErrorCode::kCorrupt);
-    EXPECT_EQ(refusal("its schema is not"), ErrorCode::kCorrupt);
+    expect_corrupt("its schema is not");
   }
 }
 
@@ -445,9 +446,7 @@ TEST_F(StoreTamperTest, DoesNotRunWithNumbersThatItNeverGives) {
     SCOPED_TRACE(change);
     start_anew();
     sql(change);
-    const auto verified = verify_store(file_, {}, bits(32, 1));
-    EXPECT_TRUE(!verified && verified.error().code == ErrorCode::kCorrupt);
-    EXPECT_EQ(refusal("is not as this store writes it"), ErrorCode::kCorrupt);
+    expect_corrupt("is not as this store writes it");
   }
 }
 
@@ -472,22 +471,7 @@ TEST_F(StoreTamperTest, LetsOthersExpireBehindARecordWhoseTimeIsWrong) {
 
 // --- refused, verified: left as it is
 
-class LeftAsItIs : public StoreTamperTest {
- protected:
-  // Whoever wrote last did not close: there is a log that nobody settled.
-  void leave_a_log(const char* text) {
-    const std::unique_ptr<Database> database = Database::open(file_).value();
-    database->leave_log();
-    ASSERT_TRUE(database->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL"));
-    ASSERT_TRUE(database->execute(text));
-  }
-  static std::string content(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-};
-
-TEST_F(LeftAsItIs, WhenItIsOfANewerVersionAndHasALog) {
+TEST_F(StoreTamperTest, IsLeftWithItsLogWhenItIsOfANewerVersion) {
   fill();
   sql("PRAGMA user_version = 3");
   leave_a_log("CREATE TABLE from_the_future (a)");
@@ -499,7 +483,7 @@ TEST_F(LeftAsItIs, WhenItIsOfANewerVersionAndHasALog) {
   EXPECT_TRUE(content(log_of(file_)) == log);
 }
 
-TEST_F(LeftAsItIs, WhenItIsVerifiedAndHasALog) {
+TEST_F(StoreTamperTest, IsLeftWithItsLogWhenItIsVerified) {
   fill();
   leave_a_log("UPDATE node SET restored = 0");
   const std::string store = content(file_), log = content(log_of(file_));
