@@ -62,8 +62,9 @@ void StoreCommands::change_master(const std::string& who, Result<SecretBytes> ke
                                : !store ? std::unexpected(store.error())
                                         : (*store)->change_master_key(std::move(*key));
   at_failpoint(Failpoint::kRotateMasterDone);
+  const bool in_doubt = store && (*store)->master_key_in_doubt();
   audit(api::AuditAction::kMasterKey, who, where,
-        changed ? "in use" : fmt::format("refused: {}", changed.error().text));
+        changed ? "in use" : fmt::format("{}: {}", in_doubt ? "in doubt" : "refused", changed.error().text));
   if (!changed) return answer(std::unexpected(changed.error()));
   answer(fmt::format("the keyring is wrapped under the key of {}; the old one opens nothing any more\n", where));
 }
