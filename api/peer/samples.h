@@ -114,7 +114,7 @@ inline std::vector<NamedFrame> largest() {
   hello.heard.ordinal = hello.heard.life = hello.heard.progress = high;
 
   Assign assign = assign_under_pad();
-  assign.record = high;
+  assign.record = kMaxRecordNumber;
   assign.slaves.clear();
   for (std::size_t i = 0; i < kMaxSlavesPerMessage; ++i) {
     assign.slaves.push_back(*SaeId::parse(std::string(kMaxIdBytes - 1, 's') + static_cast<char>('0' + i)));
