@@ -252,15 +252,22 @@ class Lab:
 
     def wait_for_keys(self, wanted=100, master="SAE-A1", slave="SAE-B1"):
         client = self.client(master)
+        last = None
 
         def enough():
+            nonlocal last
             try:
-                code, answer = client.status(slave)
+                last = code, answer = client.status(slave)
                 return code == 200 and answer["stored_key_count"] >= wanted
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException) as error:
+                last = error
                 return False
 
-        wait_for(enough, f"{wanted} keys for {master}", 60)
+        try:
+            wait_for(enough, f"{wanted} keys for {master}", 60)
+        except LabError as error:
+            logs = "\n".join(f"--- {name}\n" + kme.log.read_text(errors="replace")[-4000:] for name, kme in self.kmes.items())
+            raise LabError(f"{error}; the last answer: {last}\n{logs}") from None
         client.close()
 
     def close(self):
