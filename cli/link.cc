@@ -68,6 +68,7 @@ std::string alarms_text(const JsonObject& link) {
   for (const JsonValue& alarm : list_of(link, "alarms")) {
     if (const auto* object = alarm.get<JsonObject>()) text += (text.empty() ? "" : ",") + text_of(*object, "alarm");
   }
+  if (!text_of(link, "held").empty()) text += text.empty() ? "held" : ",held";
   return text.empty() ? "ok" : text;
 }
 

@@ -10,7 +10,7 @@ constexpr std::string_view kLinks =
     R"("bytes":640,"rate_bps":123456,"last_block_s":75,"qber_ppm":13200,"quarantined":2,"rejected":0,"peer":"KME-B",)"
     R"("accepted":8,"alarms":[{"alarm":"failed","text":"the folder /x is gone"},{"alarm":"silent","text":"no block for 75 s"}],)"
     R"("incidents":[{"s_ago":80,"text":"its bits came before under another ID"}]},)"
-    R"({"link":"link-ac","driver":"simulated","simulated":true,"state":"running","restarts":0,"blocks":0,"bytes":0,)"
+    R"({"link":"link-ac","driver":"simulated","simulated":true,"state":"running","held":"the KME is sealed","restarts":0,"blocks":0,"bytes":0,)"
     R"("rate_bps":0,"quarantined":0,"rejected":0,"alarms":[],"incidents":[]}])";
 
 TEST(LinkCommand, ShowsALinkALine) {
@@ -20,7 +20,7 @@ TEST(LinkCommand, ShowsALinkALine) {
       *table,
       "LINK                 PEER             DRIVER     STATE            RATE     QBER   LAST BLOCK  ALARMS\n"
       "link-ab              KME-B            files      waiting    123 kbit/s   1.32 %     75 s ago  failed,silent\n"
-      "link-ac                               simulated  running       0 bit/s        -        never  ok  SIMULATED: "
+      "link-ac                               simulated  running       0 bit/s        -        never  held  SIMULATED: "
       "NOT "
       "SECRET\n");
 }
