@@ -107,11 +107,26 @@ class ACopyForSyslog(LabCase):
         cls.listener.bind(str(cls.place))
         cls.listener.settimeout(30)
 
+    def receive(self):
+        """False: no more comes."""
+        header, brace, line = self.listener.recv(1 << 18).decode().partition("{")
+        if not header:
+            return False
+        self.assertRegex(header, r"^<85>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S+ qkmsd \d+ audit - $")
+        self.got.append(json.loads(brace + line))
+        return True
+
     def receive_until(self, last):
         while not self.got or self.got[-1]["n"] < last:
-            header, brace, line = self.listener.recv(1 << 18).decode().partition("{")
-            self.assertRegex(header, r"^<85>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S+ qkmsd \d+ audit - $")
-            self.got.append(json.loads(brace + line))
+            self.assertTrue(self.receive())
+
+    def stop_listening(self):
+        """What the socket has taken is read: to the daemon it is copied."""
+        self.listener.shutdown(socket.SHUT_RD)
+        while self.receive():
+            pass
+        self.listener.close()
+        self.place.unlink()
 
     def exported(self):
         pki, port = self.lab.pki, self.kme.ports["operator"]
@@ -124,8 +139,7 @@ class ACopyForSyslog(LabCase):
         client = self.lab.client("SAE-A1")
         self.assertEqual(client.get_key("SAE-B1")[0], 200)
         self.receive_until(self.exported()[-1]["n"])
-        self.listener.close()
-        self.place.unlink()
+        self.stop_listening()
         for _ in range(20):
             self.assertEqual(client.get_key("SAE-B1")[0], 200)
         wait_for(lambda: "the audit log is not copied to the syslog" in self.kme.log.read_text(), "it says so", 30)
