@@ -58,8 +58,8 @@ void SyslogCopy::finish(const Read& read) {
   while (copy_page(read) == Step::kMore) {
   }
   if (counts_.waiting > 0)
-    spdlog::error("{} records of the audit log are not copied to the syslog {}; they are in the store", counts_.waiting,
-                  socket_.string());
+    spdlog::error("{} records of the audit log are not copied to the syslog {}; they are in the store",
+                  counts_.waiting.load(), socket_.string());
 }
 
 void SyslogCopy::run(const std::stop_token& stopping) {
