@@ -311,6 +311,8 @@ class Descriptors(LabTest):
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
 
+    @unittest.skipIf("undefined" in os.environ.get("QKMS_SANITIZE", ""),
+                     "without a descriptor UBSan cannot look at the type of an object, and calls it wrong")
     def test_whoever_is_connected_is_served_and_nothing_is_lost(self):
         self.lab.start()
         self.lab.wait_for_keys(50)
