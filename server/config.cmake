@@ -11,7 +11,7 @@ add_library(qkms_config STATIC
 # toml++ as Debian's shared library, not as headers: compiled into our code with asserts on, version 3.3 aborts at "[" before a newline.
 target_link_libraries(qkms_config PUBLIC qkms_flags qkms_base qkms_link_models PRIVATE qkms_api fmt::fmt tomlplusplus::tomlplusplus)
 
-qkms_test(config_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/config_test.cc ${CMAKE_CURRENT_LIST_DIR}/driver_options_test.cc
+qkms_test(config_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/config_links_test.cc ${CMAKE_CURRENT_LIST_DIR}/config_test.cc ${CMAKE_CURRENT_LIST_DIR}/driver_options_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/extensions_test.cc
   LINKS qkms_config qkms_api fmt::fmt)
 target_compile_definitions(config_test PRIVATE QKMS_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
