@@ -97,7 +97,7 @@ Daemon::~Daemon() { stop(); }
 Daemon::Started Daemon::start_all() {
   const auto config = config_.get();
   if (auto done = make_state_dir(*config); !done) return done;
-  if (auto watching = watch_.start(); !watching) return failure_of(watching.error());
+  if (auto raised = watch_.raise_floor(); !raised) return failure_of(raised.error());
   const auto parts = make_parts(*config);
   if (!parts) return failure(ExitCode::kConfig, parts.error().text);
   expiries_.replace(expiries_of(*parts));
@@ -109,6 +109,7 @@ Daemon::Started Daemon::start_all() {
   if (auto done = open_listeners(*parts); !done) return done;
   if (engine_->state() == kms::Node::State::kSealed) links_->pause();
   links_->update(config->links);
+  watch_.start([this] { return links_->status(); });
   reloader_ = std::make_unique<Reloader>([this](std::string_view who) { return reload_for(who); });
   // Everything that a request may touch is there.
   operator_listener_->start();

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <utility>
 
 #include "base/secret_heap.h"
 #include "certs/wall_clock.h"
@@ -16,14 +17,18 @@ constexpr std::chrono::seconds kPeriod{1};
 
 }  // namespace
 
-Result<void> Watch::start() {
+Result<void> Watch::raise_floor() {
   const auto floor = keeper_.start(ClockKeeper::read_clocks());
   if (!floor) return std::unexpected(floor.error());
   certs::raise_floor(*floor);
   look_at_clock();
   look_at_memory();
-  thread_ = std::jthread([this](const std::stop_token& stopping) { run(stopping); });
   return {};
+}
+
+void Watch::start(LinksLook links) {
+  links_ = std::move(links);
+  thread_ = std::jthread([this](const std::stop_token& stopping) { run(stopping); });
 }
 
 void Watch::stop() {
@@ -42,6 +47,7 @@ void Watch::run(const std::stop_token& stopping) {
     }
     look_at_clock();
     look_at_memory();
+    look_at_links();
     write_waiting_log();
   }
 }
@@ -70,6 +76,11 @@ void Watch::look_at_memory() {
         "MEMORY WITH KEY BITS IS NOT LOCKED and may be swapped: raise RLIMIT_MEMLOCK (LimitMEMLOCK= of systemd)");
   if (!unlocked && unlocked_) spdlog::info("all memory with key bits is locked again");
   unlocked_ = unlocked;
+}
+
+void Watch::look_at_links() {
+  for (const auto& [began, text] : link_alarms_.changes(links_()))
+    spdlog::log(began ? spdlog::level::warn : spdlog::level::info, "{}", text);
 }
 
 }  // namespace qkms::server
